@@ -1,0 +1,1 @@
+"""agentgauge: performance monitoring for LLM agents."""

@@ -1,0 +1,1 @@
+"""Where queries go: the embedded database or any Prometheus-compatible server."""

@@ -1,0 +1,1 @@
+"""Database: the store and the engine, joined."""

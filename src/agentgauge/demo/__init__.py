@@ -1,0 +1,1 @@
+"""Small real agents that show the product at work."""

@@ -1,0 +1,1 @@
+"""Hooks into the SDKs that people call models with."""

@@ -1,0 +1,1 @@
+"""FUNCTIONS: what PromQL can do."""

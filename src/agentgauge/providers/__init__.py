@@ -1,0 +1,1 @@
+"""What each LLM API puts on the wire: bytes in, facts out, no I/O."""

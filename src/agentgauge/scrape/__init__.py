@@ -1,0 +1,1 @@
+"""From a target's exposition to samples in the store."""

@@ -1,0 +1,1 @@
+"""What is shown: panels and how they are drawn."""
