@@ -1,1 +1,1 @@
-"""Small real agents that show the product at work."""
+"""Small real agents that show the product at work: real loops, a real client, real tools, a simulated model."""
