@@ -13,7 +13,7 @@ from typing import Literal
 
 from agentgauge.demo.corpus import passages
 from agentgauge.demo.loop import Desk, Persona, noted, run_sync
-from agentgauge.demo.tools import Embed, Retrieval, calculator, fetch_tool, orders_tool
+from agentgauge.demo.tools import Embed, Retrieval, Tool, calculator, fetch_tool, orders_tool
 from agentgauge.record.api import task
 
 EMBEDDING_MODEL = "nomic-embed-text"
@@ -30,9 +30,12 @@ class Member:
 
 def crew(desk: Desk, site_url: str, embedding_model: str = EMBEDDING_MODEL) -> list[Member]:
     """Return the crew, at work at this desk."""
-    search_docs = Retrieval(passages(), _embedder(desk, embedding_model)).tool()
     fetch_page = fetch_tool(site_url)
-    tools = {"search_docs": search_docs, "fetch_page": fetch_page, "summarize": _summarizer(desk)}
+
+    def search_docs(agent: str) -> Tool:
+        return Retrieval(passages(), _embedder(desk, embedding_model, agent)).tool()
+
+    tools = {"search_docs": search_docs("researcher"), "fetch_page": fetch_page, "summarize": _summarizer(desk)}
     researcher = Persona("researcher", "You research: search, read, have it summarized, answer.", tools, stream=True)
     analyst = Persona(
         "analyst",
@@ -41,7 +44,10 @@ def crew(desk: Desk, site_url: str, embedding_model: str = EMBEDDING_MODEL) -> l
     )
     scout = Persona("scout", "You read pages of the site and report.", {"fetch_page": fetch_page}, stream=True)
     ponderer = Persona(
-        "ponderer", "You search, and search again to be sure, then answer.", {"search_docs": search_docs}, n_turns_max=9
+        "ponderer",
+        "You search, and search again to be sure, then answer.",
+        {"search_docs": search_docs("ponderer")},
+        n_turns_max=9,
     )
     return [
         Member(researcher, "asyncio", RESEARCH),
@@ -69,9 +75,10 @@ def _summarizer(desk: Desk) -> Callable[..., str]:
     return summarize
 
 
-def _embedder(desk: Desk, model: str) -> Embed:
+def _embedder(desk: Desk, model: str, agent: str) -> Embed:
     def embed(texts: Sequence[str]) -> Sequence[Sequence[float]]:
-        return desk.client.embed(model, texts).embeddings
+        with noted(desk.diary, "llm", agent, model):
+            return desk.client.embed(model, texts).embeddings
 
     return embed
 
