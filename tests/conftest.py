@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -35,9 +35,14 @@ def shared_data() -> Path:
     return path
 
 
-def program(name: str) -> str:
-    """Return the path of a program of the field, or skip the test and say which package holds it."""
-    path = shutil.which(name)
-    if path is None:
-        pytest.skip(f"{name} is not installed; on Debian: apt-get install {PEERS.get(name, name)}")
-    return path
+@pytest.fixture(scope="session")
+def program() -> Callable[[str], str]:
+    """Find a program of the field by name, or skip the test and say which package holds it."""
+
+    def find(name: str) -> str:
+        path = shutil.which(name)
+        if path is None:
+            pytest.skip(f"{name} is not installed; on Debian: apt-get install {PEERS.get(name, name)}")
+        return path
+
+    return find

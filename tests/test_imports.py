@@ -32,7 +32,7 @@ def test_recording_a_task_loads_nothing_heavy() -> None:
 
 def test_help_loads_no_command() -> None:
     """``agentgauge --help`` prints its table without loading a single command."""
-    code = "from agentgauge.__main__ import main\nsys.argv = ['agentgauge', '--help']\ntry:\n  main()\nexcept SystemExit: pass"
+    code = "from agentgauge.__main__ import main\nsys.argv[1:] = ['--help']\ntry: main()\nexcept SystemExit: pass"
     loaded = modules_after(code)
     assert not loaded & {"numpy", "sqlite3", "starlette", "aiohttp", "agentgauge.cli.serve", "agentgauge.cli.query"}
 
