@@ -1,0 +1,156 @@
+"""Measure the official ``ollama`` client, 0.4 and newer, sync and async, without a changed line.
+
+The hook is ``send`` of the ``httpx`` client below it: the one public method through which each request passes once,
+redirects and all, whatever the ``ollama`` version and however the call was made. ``ollama`` names itself in the
+``User-Agent`` header, so other users of ``httpx`` are left alone. (An event hook of ``httpx``, public too, sees neither
+a failed connection nor clients made later.)
+
+The response's bytes pass unchanged through a stream that reads along: the client drops fields (cached tokens), so its
+objects would not do. Nothing of the text is kept.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from agentgauge.integrations.call import Call, begin
+from agentgauge.integrations.lazy import when_imported
+
+Uninstall: TypeAlias = Callable[[], None]
+Send: TypeAlias = Callable[..., Any]
+
+
+def install(client: object | None = None) -> Uninstall | None:
+    """Hook every ``ollama`` client of the process, or one; None when ``client`` is none of ``ollama``'s."""
+    if client is None:
+        return _install_everywhere()
+    inner = getattr(client, "_client", None)
+    httpx = sys.modules.get("httpx")
+    if httpx is None or type(client).__module__.partition(".")[0] != "ollama":
+        return None
+    if not isinstance(inner, httpx.Client | httpx.AsyncClient):
+        return None
+    wrap = _traced_async if isinstance(inner, httpx.AsyncClient) else _traced
+    inner.send = wrap(inner.send)
+    return lambda: inner.__dict__.pop("send", None)
+
+
+def _install_everywhere() -> Uninstall:
+    undo: list[Uninstall] = []
+
+    def patch(httpx: Any) -> None:
+        for owner, wrap in ((httpx.Client, _traced), (httpx.AsyncClient, _traced_async)):
+            original = owner.send
+            owner.send = wrap(original)
+            undo.append(functools.partial(setattr, owner, "send", original))
+
+    forget = when_imported("httpx", patch)
+
+    def uninstall() -> None:
+        forget()
+        while undo:
+            undo.pop()()
+
+    return uninstall
+
+
+def _traced(original: Send) -> Send:
+    """Wrap ``Client.send``, bound or not: the request is always the last positional argument."""
+
+    @functools.wraps(original)
+    def send(*args: Any, **kwargs: Any) -> Any:
+        call = begin(kwargs.get("request") or args[-1])
+        if call is None:
+            return original(*args, **kwargs)
+        try:
+            response = original(*args, **kwargs)
+        except BaseException as error:
+            call.failed(error)
+            raise
+        call.responded(response, _along)
+        return response
+
+    return send
+
+
+def _traced_async(original: Send) -> Send:
+    """Wrap ``AsyncClient.send`` likewise."""
+
+    @functools.wraps(original)
+    async def send(*args: Any, **kwargs: Any) -> Any:
+        call = begin(kwargs.get("request") or args[-1])
+        if call is None:
+            return await original(*args, **kwargs)
+        try:
+            response = await original(*args, **kwargs)
+        except BaseException as error:
+            call.failed(error)
+            raise
+        call.responded(response, _along_async)
+        return response
+
+    return send
+
+
+def _along(stream: Any, call: Call) -> Any:
+    """Return a stream that passes on what another brings, and lets a call read along."""
+    return _stream_types()[0](stream, call)
+
+
+def _along_async(stream: Any, call: Call) -> Any:
+    return _stream_types()[1](stream, call)
+
+
+@functools.cache
+def _stream_types() -> tuple[type, type]:
+    """Make the two stream types on first use: ``httpx`` wants its own as their bases."""
+    import httpx
+
+    class Along(httpx.SyncByteStream):
+        def __init__(self, stream: Any, call: Call) -> None:
+            self._stream = stream
+            self._call = call
+
+        def __iter__(self) -> Any:
+            feed = self._call.feed
+            try:
+                for data in self._stream:
+                    feed(data)
+                    yield data
+            except BaseException as error:
+                self._call.failed(error)
+                raise
+            self._call.settle(complete=True)
+
+        def close(self) -> None:
+            try:
+                self._stream.close()
+            finally:
+                self._call.settle(complete=False)
+
+    class AlongAsync(httpx.AsyncByteStream):
+        def __init__(self, stream: Any, call: Call) -> None:
+            self._stream = stream
+            self._call = call
+
+        async def __aiter__(self) -> Any:
+            feed = self._call.feed
+            try:
+                async for data in self._stream:
+                    feed(data)
+                    yield data
+            except BaseException as error:
+                self._call.failed(error)
+                raise
+            self._call.settle(complete=True)
+
+        async def aclose(self) -> None:
+            try:
+                await self._stream.aclose()
+            finally:
+                self._call.settle(complete=False)
+
+    return Along, AlongAsync

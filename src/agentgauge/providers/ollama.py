@@ -1,0 +1,195 @@
+"""Ollama's native API: newline-delimited JSON, the figures in the last line.
+
+Reads only what it needs: the request's head, the end of the response. Answers can be long and embeddings are; parsing
+them whole would cost more than the client does. The last object's figures stand at its end, in a fixed order, and no
+string inside JSON can look like an unescaped ``"total_duration":``, so the last occurrence is the field.
+
+What the fields mean, and why waiting is in none of them: docs/why/ollama.md. Source: ollama/ollama
+``docs/api.md``, ``server/routes.go``; measured on 0.33.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Literal
+
+from agentgauge.model.span import UNKNOWN_MODEL, CallStatus, Phases, TokenUsage
+from agentgauge.providers import CallFacts, ServerTimes
+
+CALL_PATHS = ("/api/chat", "/api/generate", "/api/embed", "/api/embeddings")
+
+_MODEL = re.compile(rb'"model"\s*:\s*("(?:[^"\\]|\\.)*")')
+_NUM_CTX = re.compile(rb'"num_ctx"\s*:\s*(\d+)')
+_NUM_PREDICT = re.compile(rb'"num_predict"\s*:\s*(\d+)')
+_CONTENT = re.compile(rb'"(?:messages|prompt|input)"\s*:')
+_DONE_REASON = re.compile(rb'"done_reason"\s*:\s*"(\w+)"')
+_HEAD_BYTES = 16_384
+_TAIL_BYTES = 65_536
+_NUM_KEEP = 4
+NOISE_NS = 50_000_000
+_BYTES_PER_TOKEN_AT_LEAST = 2
+
+
+class OllamaExchange:
+    """One call of ``/api/chat``, ``/api/generate`` or ``/api/embed``: feed it the bytes, ask it for the facts.
+
+    Memory: one response line, at most 64 kB of its end.
+    """
+
+    __slots__ = (
+        "_format",
+        "_num_ctx",
+        "_num_predict",
+        "_status_code",
+        "_streamed",
+        "_tail",
+        "_thinking",
+        "_tools",
+        "model",
+        "request_bytes",
+    )
+
+    def __init__(self, request_body: bytes) -> None:
+        content = _CONTENT.search(request_body, 0, _HEAD_BYTES)
+        head = request_body[: content.start() if content else _HEAD_BYTES]
+        found = _MODEL.search(head) or _MODEL.search(request_body)
+        self.model = _text(found[1]) if found else UNKNOWN_MODEL
+        self._num_ctx = _integer(_NUM_CTX, head)
+        self._num_predict = _integer(_NUM_PREDICT, head)
+        self._format = b'"format":' in head
+        self.request_bytes = len(request_body)
+        self._status_code = 0
+        self._streamed = False
+        self._tools = False
+        self._thinking = False
+        self._tail = b""
+
+    def respond(self, status_code: int, *, streamed: bool) -> None:
+        """Take note of the response's status line."""
+        self._status_code = status_code
+        self._streamed = streamed
+
+    def feed(self, data: bytes) -> None:
+        """Take note of bytes of the response's body, cut anywhere; keeps the last line only."""
+        if self._tail and not self._tail.endswith(b"\n"):
+            data = self._tail + data
+        if b'"tool_calls":' in data:
+            self._tools = True
+        if self._format and b'"thinking":' in data:
+            self._thinking = True
+        self._tail = data if len(data) <= _TAIL_BYTES else data[-_TAIL_BYTES:]
+
+    def finish(self, *, complete: bool) -> CallFacts:
+        """Sum up; ``complete`` is False when the reader left before the body's end."""
+        if self._status_code >= 300:
+            return self._refused()
+        line = self._tail.rstrip(b"\n").rpartition(b"\n")[2]
+        fields = _figures(line)
+        if fields is None:
+            return self._without_figures(line, complete=complete)
+        times = ServerTimes(
+            total_ns=_count(fields, "total_duration") or 0,
+            load_ns=_count(fields, "load_duration") or 0,
+            prefill_ns=_count(fields, "prompt_eval_duration") or 0,
+            decode_ns=_count(fields, "eval_duration") or 0,
+            two_passes=self._thinking,
+        )
+        usage = TokenUsage(
+            prompt=_count(fields, "prompt_eval_count"),
+            completion=_count(fields, "eval_count"),
+            cached=_count(fields, "prompt_eval_cached_count"),
+        )
+        return CallFacts(
+            self.model,
+            "success",
+            usage=usage,
+            times=times,
+            truncation=self._truncation(line, usage),
+            held_back=self._tools or not self._streamed,
+        )
+
+    def _refused(self) -> CallFacts:
+        error_types = {404: "model_not_found", 503: "server_busy"}
+        error_type = error_types.get(self._status_code, f"http_{self._status_code // 100}xx")
+        return CallFacts(self.model, "error", error_type, counts=self._status_code >= 400)
+
+    def _without_figures(self, line: bytes, *, complete: bool) -> CallFacts:
+        """Tell a failure in mid-stream, a load, a reader who left and a server that broke off apart."""
+        if line.startswith(b'{"error"'):
+            return CallFacts(self.model, "error", "stream_error" if self._streamed else "server_error")
+        reason = _DONE_REASON.search(line)
+        if reason and reason[1] in {b"load", b"unload"}:
+            return CallFacts(self.model, "success", counts=False)
+        if b'"done":true' in line or (
+            complete and line.startswith((b'{"embedding"', b'{"model":')) and not self._streamed
+        ):
+            return CallFacts(self.model, "success")  # cloud models and the old /api/embeddings send no figures
+        status: CallStatus = "error" if complete else "cancelled"
+        return CallFacts(self.model, status, "stream_truncated" if complete else "")
+
+    def _truncation(self, line: bytes, usage: TokenUsage) -> Literal["", "context", "output_limit"]:
+        """Tell what was cut, where this one exchange proves it; see docs/why/ollama.md."""
+        prompt, completion, num_ctx = usage.prompt or 0, usage.completion or 0, self._num_ctx
+        if num_ctx and (prompt + completion > num_ctx or self._prompt_was_cut(prompt, num_ctx)):
+            return "context"
+        reason = _DONE_REASON.search(line)
+        if reason and reason[1] == b"length":
+            limit = self._num_predict
+            return "context" if limit is None or completion < limit else "output_limit"
+        return ""
+
+    def _prompt_was_cut(self, prompt: int, num_ctx: int) -> bool:
+        """A prompt of just the size that truncation leaves, made from a request that must have held more.
+
+        Up to 0.30.10 that is the context's size, later about half of it: num_ctx - (num_ctx - keep) / 2.
+        """
+        halves = {num_ctx - (num_ctx - _NUM_KEEP - bos) // 2 for bos in (0, 1)}
+        return prompt in {num_ctx, *halves} and self.request_bytes > num_ctx * _BYTES_PER_TOKEN_AT_LEAST
+
+
+def phases_within(times: ServerTimes, wall_ns: int) -> Phases:
+    """Split a call's wall clock by the server's times, in the order things happen; the parts sum to it exactly.
+
+    A part that does not fit is cut at the call's end, what no part claims is ``network``: the way, the client, the
+    server's handling. A residual under 50 ms is handling too (idle servers show 2-7 ms), and so is that of a call with
+    a format and thinking, where the server generates twice and reports the second time only.
+    """
+    queue_ns = times.queue_ns if times.queue_ns >= NOISE_NS and not times.two_passes else 0
+    left_ns = wall_ns
+    parts = []
+    for claimed_ns in (times.load_ns, queue_ns, times.prefill_ns, times.decode_ns):
+        parts.append(min(claimed_ns, left_ns))
+        left_ns -= parts[-1]
+    load_ns, queue_ns, prefill_ns, decode_ns = parts
+    return Phases(0, queue_ns, load_ns, prefill_ns, decode_ns, left_ns)
+
+
+def _figures(line: bytes) -> dict[str, Any] | None:
+    """Return the fields from ``total_duration`` on, which end every complete answer; None when there are none."""
+    start = line.rfind(b'"total_duration":')
+    if start < 0:
+        return None
+    try:
+        fields = json.loads(b"{" + line[start:])
+    except ValueError:
+        return None
+    return fields if isinstance(fields, dict) else None
+
+
+def _count(fields: dict[str, Any], name: str) -> int | None:
+    """Return a non-negative integer field; absent and malformed are unknown."""
+    value = fields.get(name)
+    return value if isinstance(value, int) and value >= 0 else None
+
+
+def _integer(pattern: re.Pattern[bytes], text: bytes) -> int | None:
+    found = pattern.search(text)
+    return int(found[1]) if found else None
+
+
+def _text(literal: bytes) -> str:
+    try:
+        return str(json.loads(literal))
+    except ValueError:
+        return UNKNOWN_MODEL
