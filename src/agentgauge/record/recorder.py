@@ -1,0 +1,395 @@
+"""Span -> rows of the METRICS table in the one ledger, in one critical section per span.
+
+What cannot be counted (a negative duration, a token count that is no number) is refused and counted as a record
+error; the rest of the span still counts. It knows no operations and no contexts: ``record/operation.py`` feeds it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+
+from agentgauge.model.accounts import TaskAccounts
+from agentgauge.model.clock import Clock
+from agentgauge.model.metrics import CALL_STATUSES, OTHER, SLO_SIDES, TASK_STATUSES
+from agentgauge.model.span import LLMCall, Phases, Span, Task, TokenUsage, ToolCall
+from agentgauge.record.amounts import elapsed_ns, whole
+from agentgauge.record.ledger import Ledger
+from agentgauge.record.rows import LLMRows, TaskRows, ToolRows
+from agentgauge.record.snapshot import Exemplar
+
+NO_ACCOUNTS = TaskAccounts()
+
+NO_PARTS = (None, None, None)
+
+CALL_STATUS_INDEX = {status: index for index, status in enumerate(CALL_STATUSES)}
+TASK_STATUS_INDEX = {status: index for index, status in enumerate(TASK_STATUSES)}
+ERROR_INDEX = CALL_STATUS_INDEX["error"]
+FAILURE_INDEX = TASK_STATUS_INDEX["failure"]
+"""What a status that is none counts as."""
+
+MAX_KNOWN = 10_000
+"""Path components a recorder remembers to have made; names beyond are looked up again each time."""
+
+ROOM = 100
+"""Series that must be free for a new agent, model or tool: more than any of them has, the lazy ones included."""
+
+
+class Recorder:
+    """The one mapping from finished work to counts.
+
+    Every method returns at once, never raises (but in strict mode) and may be called from finalisers, signal
+    handlers and any thread. The ``*_rows`` methods return None where the rows cannot be known yet (an unknown model,
+    a re-entrant call); pass that None on: the commit finds them.
+    """
+
+    def __init__(self, ledger: Ledger | None = None, clock: Clock | None = None) -> None:
+        self.ledger = ledger if ledger is not None else Ledger(clock=clock)
+        self.clock: Clock = clock if clock is not None else self.ledger.clock
+        self.guard = self.ledger.guard
+        self._forget()
+        self.ledger.when_forked.append(self._forget)
+
+    def _forget(self) -> None:
+        self._llm: dict[tuple[str, str], LLMRows] = {}
+        self._tools: dict[tuple[str, str], ToolRows] = {}
+        self._tasks: dict[tuple[str, str], TaskRows] = {}
+        self._paths: set[tuple[str, str, str]] = set()
+
+    @property
+    def epoch(self) -> int:
+        """Number of forks behind this process; work started in another epoch is not this process' to count."""
+        return self.ledger.epoch
+
+    # -- at the start of an operation ------------------------------------------------------------------------------
+
+    def task_started(self, agent: str, agent_type: str) -> TaskRows | None:
+        """Count a task as running; its ``Task`` span ends that. Makes the agent's series at 0 when it is new."""
+        try:
+            self.ledger.apply(self._start_task, agent, agent_type)
+            return self._tasks.get((agent, agent_type))
+        except Exception as error:  # noqa: BLE001 -- the host never pays for our mistakes
+            self.guard.failed("task", error)
+            return None
+
+    def llm_rows(self, agent: str, model: str) -> LLMRows | None:
+        """Return the rows of an agent's model; None while no request to this model has been answered."""
+        try:
+            rows = self._llm.get((agent, model))
+            if rows is None and self.ledger.folding.is_admitted("model", model):
+                self.ledger.apply(self._llm_rows, agent, model)
+                rows = self._llm.get((agent, model))
+            return rows
+        except Exception as error:  # noqa: BLE001 -- the host never pays for our mistakes
+            self.guard.failed("llm", error)
+            return None
+
+    def tool_rows(self, agent: str, tool_name: str) -> ToolRows | None:
+        """Return the rows of an agent's tool, made at 0 when it is new."""
+        try:
+            rows = self._tools.get((agent, tool_name))
+            if rows is None:
+                self.ledger.apply(self._tool_rows, agent, tool_name)
+                rows = self._tools.get((agent, tool_name))
+            return rows
+        except Exception as error:  # noqa: BLE001 -- the host never pays for our mistakes
+            self.guard.failed("tool", error)
+            return None
+
+    def path_started(self, agent: str, component: str, name: str) -> None:
+        """Make both slo sides of a path component at 0, long before its first task ends."""
+        try:
+            if (agent, component, name) not in self._paths:
+                self.ledger.apply(self._start_path, agent, component, name)
+        except Exception as error:  # noqa: BLE001 -- the host never pays for our mistakes
+            self.guard.failed("task", error)
+
+    # -- at its end ---------------------------------------------------------------------------------------------
+
+    def record(self, span: Span) -> None:
+        """Count finished work; a task counted so must have been counted as running by ``task_started``."""
+        if isinstance(span, LLMCall):
+            self.record_llm(span)
+        elif isinstance(span, ToolCall):
+            self.record_tool(span)
+        elif isinstance(span, Task):
+            self.record_task(span)
+        else:
+            self.guard.refused("span", f"{type(span).__name__} is no span")
+
+    def record_llm(self, call: LLMCall, rows: LLMRows | None = None) -> None:
+        """Count a finished LLM call."""
+        try:
+            self.ledger.apply(self._commit_llm, call, rows)
+        except Exception as error:  # noqa: BLE001 -- the host never pays for our mistakes
+            self.guard.failed("llm", error)
+
+    def record_tool(self, call: ToolCall, rows: ToolRows | None = None) -> None:
+        """Count a finished tool call."""
+        try:
+            self.ledger.apply(self._commit_tool, call, rows)
+        except Exception as error:  # noqa: BLE001 -- the host never pays for our mistakes
+            self.guard.failed("tool", error)
+
+    def record_task(
+        self,
+        task: Task,
+        accounts: TaskAccounts | None = None,
+        rows: TaskRows | None = None,
+        *,
+        was_started: bool = True,
+    ) -> None:
+        """Count a finished task together with its accounts, in one critical section.
+
+        Args:
+            task: the span.
+            accounts: where its time went; None when unknown.
+            rows: what ``task_started`` returned.
+            was_started: whether ``task_started`` counted it as running in this process (imported spans were not).
+        """
+        try:
+            self.ledger.apply(self._commit_task, task, accounts or NO_ACCOUNTS, rows, was_started)
+        except Exception as error:  # noqa: BLE001 -- the host never pays for our mistakes
+            self.guard.failed("task", error)
+
+    def add(self, name: str, labels: tuple[str, ...], amount: int) -> None:
+        """Add to a counter or gauge of METRICS by name, in ledger integers (nanoseconds, tokens, counts)."""
+        try:
+            self.ledger.add(name, labels, amount)
+        except Exception as error:  # noqa: BLE001 -- the host never pays for our mistakes
+            self.guard.failed("add", error)
+
+    # -- commits: under the ledger's lock --------------------------------------------------------------------------
+
+    def _start_task(self, agent: str, agent_type: str) -> None:
+        rows = self._task_rows(agent, agent_type)
+        self.ledger.values[rows.active] += 1
+
+    def _start_path(self, agent: str, component: str, name: str) -> None:
+        for side in SLO_SIDES:
+            self.ledger.slot("agent_task_path_seconds_total", (agent, component, name, side))
+            self.ledger.slot("agent_task_path_calls_total", (agent, component, name, side))
+        if len(self._paths) < MAX_KNOWN:
+            self._paths.add((agent, component, name))
+
+    def _commit_llm(self, call: LLMCall, rows: LLMRows | None) -> None:
+        if rows is None:
+            rows = self._llm_rows_of(call)
+        elif rows.epoch != self.ledger.epoch:
+            return  # started before a fork: the parent counts it
+        values = self.ledger.values
+        values[rows.statuses[CALL_STATUS_INDEX.get(call.status, ERROR_INDEX)]] += 1
+        duration_ns = elapsed_ns(call.start_ns, call.end_ns)
+        if duration_ns is None:
+            self._refused("llm_duration", call.start_ns, call.end_ns)
+        else:
+            bucket = rows.latency + 1 + bisect_left(rows.latency_bounds, duration_ns)
+            values[bucket] += 1
+            values[rows.latency] += duration_ns
+            if call.task_id or call.trace_id:
+                self._keep_exemplar(bucket, duration_ns, call)
+            if call.phases is not None:
+                self._add_phases(call.phases, duration_ns, rows)
+        if call.usage is not None:
+            self._add_usage(call.usage, rows)
+        if call.first_token_ns is not None:
+            self._observe_first_token(call, duration_ns, rows)
+        if call.per_token_ns is not None:
+            self._observe("llm_per_token", rows.per_token, rows.per_token_bounds, call.per_token_ns)
+        if call.status != "success":
+            self._count_failure(rows.agent, "llm", call)
+        if call.truncation:
+            values[rows.truncations[0 if call.truncation == "context" else 1]] += 1
+        if call.attempts_ok or call.attempts_retried or call.attempts_failed:
+            self._add_attempts(call, rows)
+
+    def _observe_first_token(self, call: LLMCall, duration_ns: int | None, rows: LLMRows) -> None:
+        first_ns = self._observe("llm_first_token", rows.to_first, rows.to_first_bounds, call.first_token_ns)
+        completion = whole(call.usage.completion) if call.usage is not None else None
+        if call.per_token_ns is None and first_ns is not None and duration_ns is not None and completion:
+            rest_ns = duration_ns - first_ns
+            if completion > 1 and rest_ns >= 0:
+                per_token_ns = rest_ns // (completion - 1)
+                self._observe("llm_per_token", rows.per_token, rows.per_token_bounds, per_token_ns)
+
+    def _observe(self, where: str, slot: int, bounds: tuple[int, ...], amount: object) -> int | None:
+        number = whole(amount)
+        if number is None:
+            self._refused(where, amount)
+            return None
+        values = self.ledger.values
+        values[slot + 1 + bisect_left(bounds, number)] += 1
+        values[slot] += number
+        return number
+
+    def _add_usage(self, usage: TokenUsage, rows: LLMRows) -> None:
+        tokens = rows.tokens
+        if usage.prompt is not None:
+            self._add_amount("llm_tokens", tokens[0], usage.prompt)
+        if usage.completion is not None:
+            self._add_amount("llm_tokens", tokens[1], usage.completion)
+        parts = (usage.cached, usage.cache_write, usage.reasoning)
+        if parts != NO_PARTS:
+            slots = rows.subsets or rows.make_subsets(self.ledger)
+            for slot, part in zip(slots, parts, strict=True):
+                if part is not None:
+                    self._add_amount("llm_tokens", slot, part)
+
+    def _add_phases(self, phases: Phases, duration_ns: int, rows: LLMRows) -> None:
+        """Add phases that sum to the call; what they leave of it is ``network``."""
+        parts = [whole(part) for part in (
+            phases.client_wait_ns, phases.queue_ns, phases.load_ns, phases.prefill_ns, phases.decode_ns
+        )]
+        known = [part for part in parts if part is not None]
+        rest_ns = duration_ns - sum(known)
+        if len(known) < len(parts) or rest_ns < 0:
+            self._refused("llm_phases", phases)
+            return
+        values = self.ledger.values
+        for slot, part in zip(rows.phases or rows.make_phases(self.ledger), (*known, rest_ns), strict=True):
+            values[slot] += part
+
+    def _add_attempts(self, call: LLMCall, rows: LLMRows) -> None:
+        attempts = (call.attempts_ok, call.attempts_retried, call.attempts_failed)
+        for slot, n_attempts in zip(rows.attempts or rows.make_attempts(self.ledger), attempts, strict=True):
+            self._add_amount("llm_attempts", slot, n_attempts)
+
+    def _add_amount(self, where: str, slot: int, amount: object) -> None:
+        number = whole(amount)
+        if number is None:
+            self._refused(where, amount)
+        else:
+            self.ledger.values[slot] += number
+
+    def _commit_tool(self, call: ToolCall, rows: ToolRows | None) -> None:
+        if rows is None:
+            rows = self._tool_rows(call.agent, call.tool_name)
+        elif rows.epoch != self.ledger.epoch:
+            return  # started before a fork: the parent counts it
+        values = self.ledger.values
+        values[rows.statuses[CALL_STATUS_INDEX.get(call.status, ERROR_INDEX)]] += 1
+        self._observe_duration("tool_duration", rows.latency, rows.latency_bounds, call)
+        if call.status != "success":
+            self._count_failure(rows.agent, "tool", call)
+
+    def _observe_duration(self, where: str, slot: int, bounds: tuple[int, ...], span: ToolCall | Task) -> int | None:
+        duration_ns = elapsed_ns(span.start_ns, span.end_ns)
+        if duration_ns is None:
+            self._refused(where, span.start_ns, span.end_ns)
+            return None
+        values = self.ledger.values
+        bucket = slot + 1 + bisect_left(bounds, duration_ns)
+        values[bucket] += 1
+        values[slot] += duration_ns
+        if span.task_id or span.trace_id:
+            self._keep_exemplar(bucket, duration_ns, span)
+        return duration_ns
+
+    def _commit_task(self, task: Task, accounts: TaskAccounts, rows: TaskRows | None, was_started: bool) -> None:
+        if rows is None:
+            rows = self._task_rows(task.agent, task.agent_type)
+        elif rows.epoch != self.ledger.epoch:
+            return  # started before a fork: the parent counts it
+        values = self.ledger.values
+        if was_started and values[rows.active] > 0:
+            values[rows.active] -= 1
+        values[rows.statuses[TASK_STATUS_INDEX.get(task.status, FAILURE_INDEX)]] += 1
+        duration_ns = self._observe_duration("task_duration", rows.duration, rows.duration_bounds, task)
+        self._observe("task_calls", rows.llm_calls, rows.llm_calls_bounds, task.n_llm_calls)
+        self._observe("task_calls", rows.tool_calls, rows.tool_calls_bounds, task.n_tool_calls)
+        if task.status != "success":
+            self._count_failure(rows.agent, "task", task)
+        if accounts is not NO_ACCOUNTS:
+            self._add_accounts(task, accounts, duration_ns, rows)
+
+    def _add_accounts(self, task: Task, accounts: TaskAccounts, duration_ns: int | None, rows: TaskRows) -> None:
+        agent, side = rows.agent, accounts.slo
+        if task.is_root and duration_ns is not None:
+            self.ledger.values[rows.root_seconds] += duration_ns
+            for (component, name), part_ns in accounts.path_ns.items():
+                self._add_named("agent_task_path_seconds_total", (agent, component, name, side), part_ns)
+            rows.path_error_ns += sum(accounts.path_ns.values()) - duration_ns
+            if rows.path_error_ns:
+                self._report_path_error()
+        for (component, name), n_calls in accounts.path_calls.items():
+            self._add_named("agent_task_path_calls_total", (agent, component, name, side), n_calls)
+        for (component, name), part_ns in accounts.solo_ns.items():
+            self._add_named("agent_task_solo_seconds_total", (agent, component, name), part_ns)
+        for (component, name), n_calls in accounts.repeated.items():
+            self._add_named("agent_repeated_calls_total", (agent, component, name), n_calls)
+        for (model, token_type, fate), n_tokens in accounts.fates.items():
+            self._add_named("agent_token_fate_total", (agent, model, token_type, fate), n_tokens)
+        if accounts.detached_ns:
+            self._add_named("agent_detached_seconds_total", (agent,), accounts.detached_ns)
+
+    def _add_named(self, name: str, labels: tuple[str, ...], amount: int) -> None:
+        self._add_amount("accounts", self.ledger.slot(name, labels), amount)
+
+    def _report_path_error(self) -> None:
+        self.ledger.accounting_error_ns = max(abs(rows.path_error_ns) for rows in self._tasks.values())
+
+    def _count_failure(self, agent: str, component: str, span: LLMCall | ToolCall | Task) -> None:
+        """Count a failure by its type; a cancelled span without one is nobody's failure."""
+        error_type = span.error_type or (span.status if span.status != "cancelled" else "")
+        if error_type:
+            self.ledger.values_add("agent_errors_total", (agent, component, error_type), 1)
+
+    def _keep_exemplar(self, bucket: int, value: int, span: LLMCall | ToolCall | Task) -> None:
+        labels = tuple(
+            (name, text)
+            for name, text in (("task_id", span.task_id), ("trace_id", span.trace_id))
+            if text and isinstance(text, str)
+        )
+        # OpenMetrics allows 128 characters of names and values; one too long is left out, never cut.
+        if labels and sum(len(name) + len(text) for name, text in labels) <= 128:
+            self.ledger.exemplars[bucket] = Exemplar(labels, value, self.clock.now_ms())
+
+    def _refused(self, where: str, *facts: object) -> None:
+        self.guard.refused(where, f"cannot be counted: {facts!r}")
+
+    # -- rows: under the ledger's lock -----------------------------------------------------------------------------
+
+    def _llm_rows_of(self, call: LLMCall) -> LLMRows:
+        """Return the rows of a call; a failed request does not make its model known."""
+        folding = self.ledger.folding
+        answered = call.status != "error" or call.first_token_ns is not None or call.usage is not None
+        if answered or not call.model or call.model == OTHER or folding.is_admitted("model", call.model):
+            return self._llm_rows(call.agent, call.model)
+        self.ledger.count_fold("agent_llm_calls_total", "model")
+        return self._llm_rows(call.agent, OTHER)
+
+    def _llm_rows(self, agent: str, model: str) -> LLMRows:
+        admit = self.ledger.folding.admit
+        pair = (admit("agent_llm_calls_total", "agent", agent), admit("agent_llm_calls_total", "model", model))
+        rows = self._llm.get(pair)
+        if rows is None and not self.ledger.has_room(ROOM):
+            self.ledger.count_fold("agent_llm_calls_total", "series")
+            pair = (OTHER, OTHER)
+            rows = self._llm.get(pair)
+        if rows is None:
+            rows = self._llm[pair] = LLMRows(self.ledger, *pair)
+        return rows
+
+    def _tool_rows(self, agent: str, tool_name: str) -> ToolRows:
+        admit = self.ledger.folding.admit
+        pair = (admit("agent_tool_calls_total", "agent", agent), admit("agent_tool_calls_total", "tool_name", tool_name))
+        rows = self._tools.get(pair)
+        if rows is None and not self.ledger.has_room(ROOM):
+            self.ledger.count_fold("agent_tool_calls_total", "series")
+            pair = (OTHER, OTHER)
+            rows = self._tools.get(pair)
+        if rows is None:
+            rows = self._tools[pair] = ToolRows(self.ledger, *pair)
+        return rows
+
+    def _task_rows(self, agent: str, agent_type: str) -> TaskRows:
+        admit = self.ledger.folding.admit
+        name = admit("agent_tasks_total", "agent", agent)
+        pair = (name, admit("agent_active_count", "agent_type", agent_type or name))
+        rows = self._tasks.get(pair)
+        if rows is None:
+            if not self.ledger.has_room(ROOM):
+                self.ledger.count_fold("agent_tasks_total", "series")
+                pair = (OTHER, OTHER)
+            rows = self._tasks.get(pair) or self._tasks.setdefault(pair, TaskRows(self.ledger, *pair))
+            self._start_path(rows.agent, "own", "")
+        return rows

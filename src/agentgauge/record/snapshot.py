@@ -1,0 +1,58 @@
+"""What a scrape sees: the series of every metric, and all counts at one instant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from agentgauge.model.metrics import Metric
+from agentgauge.record.buckets import scale_of
+
+
+class Family:
+    """The series of one metric: label values -> slot. ``keys`` and ``starts`` list them in order of creation.
+
+    A counter or gauge has one slot. A histogram has its sum at the slot, then one count per bucket, not cumulated:
+    observations above the bound before and up to this one; the last is ``+Inf``'s.
+    """
+
+    __slots__ = ("bound_texts", "bounds", "keys", "metric", "n_lines", "scale", "slots", "starts", "width")
+
+    def __init__(self, metric: Metric, bounds: tuple[int, ...]) -> None:
+        self.metric = metric
+        self.bounds = bounds
+        self.scale = scale_of(metric)
+        self.bound_texts = (*(repr(bound / self.scale) for bound in bounds), "+Inf")
+        self.width = len(bounds) + 2 if bounds else 1
+        self.n_lines = len(bounds) + 3 if bounds else 1
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all series."""
+        self.slots: dict[tuple[str, ...], int] = {}
+        self.keys: list[tuple[str, ...]] = []
+        self.starts: list[int] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Exemplar:
+    """The last observation of a bucket that has ids: label pairs, value in ledger integers."""
+
+    labels: tuple[tuple[str, str], ...]
+    value: int
+    t_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All counts at one instant.
+
+    Shapes: ``sizes[i]`` is the number of series of ``families[i]`` at that instant; ``values`` the flat list.
+    ``exemplars`` maps the slot of a bucket to its last exemplar.
+    """
+
+    epoch: int
+    families: Sequence[Family]
+    sizes: Sequence[int]
+    values: list[int]
+    exemplars: Mapping[int, Exemplar]
