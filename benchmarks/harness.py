@@ -1,0 +1,48 @@
+"""What the benchmarks share: a table on the terminal, and the budgets that a ratio may not pass twofold.
+
+Figures are ratios within one run; absolute times say what a machine is, not what a change did.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+BUDGETS = Path(__file__).resolve().parent / "budgets.toml"
+TOLERANCE = 2.0
+"""A machine that others use as well shows ratios up to this far off; only more than that is a regression."""
+
+
+def print_table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print rows under a title, numbers to three digits, aligned."""
+    cells = [list(head), *[[_text(value) for value in row] for row in rows]]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
+    print(f"\n{title}")
+    for row in cells:
+        print(
+            "  "
+            + "  ".join(
+                cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+            )
+        )
+
+
+def check_budgets(bench: str, ratios: Mapping[str, float]) -> int:
+    """Compare ratios with ``budgets.toml``, say which bar is met, and return 1 where one is passed twofold."""
+    budgets: Mapping[str, float] = tomllib.loads(BUDGETS.read_text(encoding="utf-8")).get(bench, {})
+    rows = []
+    regressed = 0
+    for name, ratio in ratios.items():
+        if name in budgets:
+            bar = budgets[name]
+            broken = ratio > bar * TOLERANCE
+            regressed |= broken
+            rows.append([name, ratio, bar, "met" if ratio <= bar else "REGRESSED" if broken else "not met"])
+    if rows:
+        print_table(f"{bench}: bars", ["ratio", "measured", "at most", ""], rows)
+    return int(regressed)
+
+
+def _text(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
