@@ -47,3 +47,9 @@ class Columns:
     def stored(self) -> None:
         """Note that the store acknowledged a row with all columns."""
         self._n_stored = len(self._labels)
+
+    def forget_new(self) -> None:
+        """Drop the series that the store has not seen."""
+        for labels in self._labels[self._n_stored :]:
+            del self._column_of[labels]
+        del self._labels[self._n_stored :]

@@ -11,6 +11,7 @@ the first of two samples of one series wins.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -82,10 +83,13 @@ class ExpositionReader:
     Thread-safety: none; a target's scrapes follow one another.
     """
 
-    __slots__ = ("_columns", "_comments", "_exemplar_of", "_infos", "_prefixes", "_relabel", "_types")
+    __slots__ = ("_columns", "_comments", "_exemplar_of", "_infos", "_max_samples", "_prefixes", "_relabel", "_types")
 
-    def __init__(self, columns: Columns, relabel: Relabel = lambda labels: labels) -> None:
+    def __init__(
+        self, columns: Columns, relabel: Relabel = lambda labels: labels, *, max_samples: int = sys.maxsize
+    ) -> None:
         self._columns = columns
+        self._max_samples = max_samples
         self._relabel = relabel
         self._comments: list[bytes] = []
         self._infos: dict[str, MetricInfo] = {}
@@ -97,11 +101,14 @@ class ExpositionReader:
         """Read one text; ``t_ms`` is the time of exemplars without one.
 
         Raises:
-            ParseError: the first malformed line, with its number; nothing of the text counts then.
+            ParseError: the first malformed line, with its number, or too many samples; nothing of the text counts
+                then, but its new columns stay allotted.
         """
         lines = _lines(body, openmetrics)
-        infos = self._describe(lines)
         samples = [line for line in lines if line and line[0] != _HASH]
+        if len(samples) > self._max_samples:
+            raise ParseError(f"{len(samples):,} samples are more than the limit of {self._max_samples:,} a scrape")
+        infos = self._describe(lines)
         parts = [line.rpartition(b" ") for line in samples]
         get = self._prefixes.get
         page = _Page(samples, [get(part[0], _MISS) for part in parts], list(map(itemgetter(2), parts)))
