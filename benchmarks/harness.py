@@ -5,9 +5,10 @@ Figures are ratios within one run; absolute times say what a machine is, not wha
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import tomllib
 
 BUDGETS = Path(__file__).resolve().parent / "budgets.toml"
 TOLERANCE = 2.0

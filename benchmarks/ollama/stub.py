@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-TOKEN = b'{"model":"m","created_at":"2026-11-23T22:56:45.616208078Z","message":{"role":"assistant","content":" hi"},"done":false}\n'
+TOKEN = (
+    b'{"model":"m","created_at":"2026-11-23T22:56:45.616208078Z","message":{"role":"assistant","content":" hi"},'
+    b'"done":false}\n'
+)
 FINAL = (
     b'{"model":"m","created_at":"2026-11-23T22:56:45.655202535Z","message":{"role":"assistant","content":"%s"},'
     b'"done":true,"done_reason":"stop","total_duration":349488286,"load_duration":768861,"prompt_eval_count":27,'
