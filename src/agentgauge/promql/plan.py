@@ -32,6 +32,7 @@ from agentgauge.promql.nodes import (
     Subquery,
     Window,
 )
+from agentgauge.promql.render import canonical_matchers
 from agentgauge.promql.rewrite import Gates, LiteralEntry, NamesEntry, SelectorEntry, Skeleton, rewrite
 from agentgauge.promql.tokens import Token, parse_error
 
@@ -148,50 +149,48 @@ class _Conversion:
         converted: Node = convert(expr)
         return converted
 
-    def _NumberLiteral(self, expr: Any) -> Node:  # noqa: N802 - named after the wheel's class
+    def _NumberLiteral(self, expr: Any) -> Node:
         placeholder = expr.val
         entry = self._literal(abs(placeholder))
         value = float(entry.value)  # type: ignore[arg-type]
         pos = self._before_signs(entry.pos) if placeholder < 0 else entry.pos
         return Number(math.copysign(1, placeholder) * value if value == value else value, pos)
 
-    def _StringLiteral(self, expr: Any) -> Node:  # noqa: N802
+    def _StringLiteral(self, expr: Any) -> Node:
         entry = self._literal(int(expr.val))
         return String(str(entry.value), entry.pos)
 
-    def _VectorSelector(self, expr: Any) -> Selector:  # noqa: N802
+    def _VectorSelector(self, expr: Any) -> Selector:
         entry = self._skeleton.entries[int(expr.name[1:])]
         assert isinstance(entry, SelectorEntry), f"BUG: {expr.name} is {entry}"
-        return Selector(entry.matchers, self._offset(expr), self._at(expr), entry.pos)
+        return Selector(canonical_matchers(entry.matchers), self._offset(expr), self._at(expr), entry.pos)
 
-    def _MatrixSelector(self, expr: Any) -> Node:  # noqa: N802
+    def _MatrixSelector(self, expr: Any) -> Node:
         selector = self._VectorSelector(expr.vector_selector)
         return Range(selector, self._milliseconds(expr.range), selector.pos)
 
-    def _SubqueryExpr(self, expr: Any) -> Node:  # noqa: N802
+    def _SubqueryExpr(self, expr: Any) -> Node:
         inner = self.node(expr.expr)
         step = expr.step
         step_ms = 0 if step is None else self._milliseconds(step)
-        return Subquery(
-            inner, self._milliseconds(expr.range), step_ms, self._offset(expr), self._at(expr), inner.pos
-        )
+        return Subquery(inner, self._milliseconds(expr.range), step_ms, self._offset(expr), self._at(expr), inner.pos)
 
-    def _ParenExpr(self, expr: Any) -> Node:  # noqa: N802
+    def _ParenExpr(self, expr: Any) -> Node:
         pos = next(self._parens)
         return Paren(self.node(expr.expr), pos)
 
-    def _UnaryExpr(self, expr: Any) -> Node:  # noqa: N802
+    def _UnaryExpr(self, expr: Any) -> Node:
         inner = self.node(expr.expr)
         pos = self._skeleton.signs.get(inner.pos, inner.pos)
         while pos not in self._skeleton.minus and pos in self._skeleton.signs:
             pos = self._skeleton.signs[pos]
         return Negate(inner, pos)
 
-    def _Call(self, expr: Any) -> Node:  # noqa: N802
+    def _Call(self, expr: Any) -> Node:
         name = self._name(str(expr.func.name))
         return Call(str(expr.func.name), tuple(self.node(arg) for arg in expr.args), name.pos)
 
-    def _AggregateExpr(self, expr: Any) -> Node:  # noqa: N802
+    def _AggregateExpr(self, expr: Any) -> Node:
         op = str(expr.op)
         name = self._name(op)
         param, modifier = expr.param, expr.modifier
@@ -200,7 +199,7 @@ class _Conversion:
         without = modifier is not None and str(modifier.type).endswith("Without")
         return Aggregate(op, self.node(expr.expr), converted, grouping, without, name.pos)
 
-    def _BinaryExpr(self, expr: Any) -> Node:  # noqa: N802
+    def _BinaryExpr(self, expr: Any) -> Node:
         left, right = self.node(expr.lhs), self.node(expr.rhs)
         op, modifier = str(expr.op), expr.modifier
         return_bool = modifier is not None and bool(modifier.return_bool)
@@ -213,7 +212,8 @@ class _Conversion:
         if modifier is None:
             return Matching("many-to-many" if op in _SET_OPERATORS else "one-to-one")
         card: Any = _CARDINALITIES[str(modifier.card).rpartition(".")[2]]
-        labels, on, written = (), False, modifier.matching
+        labels: tuple[str, ...] = ()
+        on, written = False, modifier.matching
         if written is not None:
             labels, on = self._label_names(written.labels), str(written.type).endswith("Include")
         fill = modifier.fill_values

@@ -1,4 +1,5 @@
 """RE2 patterns on Python's engine (first slice)."""
+
 from __future__ import annotations
 
 import re

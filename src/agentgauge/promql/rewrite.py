@@ -26,13 +26,42 @@ from agentgauge.promql.tokens import Token, parse_error, tokens
 MAX_DEPTH = 200
 
 AGGREGATES = frozenset(
-    "sum avg count min max group stddev stdvar topk bottomk quantile count_values limitk limit_ratio".split()
+    [
+        "sum",
+        "avg",
+        "count",
+        "min",
+        "max",
+        "group",
+        "stddev",
+        "stdvar",
+        "topk",
+        "bottomk",
+        "quantile",
+        "count_values",
+        "limitk",
+        "limit_ratio",
+    ]
 )
 EXPERIMENTAL_AGGREGATES = frozenset({"limitk", "limit_ratio"})
 EXPERIMENTAL_FUNCTIONS = frozenset(
-    "double_exponential_smoothing end histogram_quantiles mad_over_time max_of min_of range sort_by_label"
-    " sort_by_label_desc start step ts_of_first_over_time ts_of_last_over_time ts_of_max_over_time"
-    " ts_of_min_over_time".split()
+    [
+        "double_exponential_smoothing",
+        "end",
+        "histogram_quantiles",
+        "mad_over_time",
+        "max_of",
+        "min_of",
+        "range",
+        "sort_by_label",
+        "sort_by_label_desc",
+        "start",
+        "step",
+        "ts_of_first_over_time",
+        "ts_of_last_over_time",
+        "ts_of_max_over_time",
+        "ts_of_min_over_time",
+    ]
 )
 WINDOW_FUNCTIONS = frozenset({"start", "end", "range", "step"})
 _REFUSED = {
@@ -44,7 +73,7 @@ _REFUSED = {
     ">/": "the trim operator >/",
 }
 _SET_OPERATORS = frozenset({"and", "or", "unless"})
-_OPERATORS = frozenset("+ - * / % ^ == != < > <= >= and or unless atan2".split())
+_OPERATORS = frozenset({"+", "-", "*", "/", "%", "^", "==", "!=", "<", ">", "<=", ">=", "and", "or", "unless", "atan2"})
 _FILLS = frozenset({"fill", "fill_left", "fill_right"})
 _NEVER_A_METRIC = frozenset(
     {"bool", "on", "ignoring", "group_left", "group_right", "atan2"}
@@ -379,7 +408,7 @@ class _Rewriter:
     def _matcher(self, matchers: list[Matcher]) -> None:
         name = self._take()
         if name.kind not in ("ident", "string"):
-            raise self._error(name, f"unexpected {describe(name)} in label matching, expected identifier or \"}}\"")
+            raise self._error(name, f'unexpected {describe(name)} in label matching, expected identifier or "}}"')
         label = str(name.value) if name.kind == "string" else name.text
         operator = self._peek().text
         if operator not in ("=", "!=", "=~", "!~"):
@@ -417,7 +446,7 @@ class _Rewriter:
         names: list[str] = []
         while self._peek().text != ")":
             token = self._take()
-            if token.kind == "ident" and ":" in token.text or token.kind not in ("ident", "string"):
+            if (token.kind == "ident" and ":" in token.text) or token.kind not in ("ident", "string"):
                 raise self._error(token, f"unexpected {describe(token)} in grouping opts, expected label")
             name = str(token.value) if token.kind == "string" else token.text
             self._valid_label(token, name)

@@ -25,6 +25,8 @@ _DURATION = re.compile(r"(?:[0-9]+(?:ms|[smhdwy]))+(?![a-zA-Z0-9_.])")
 _NUMBER = re.compile(
     r"0[xX][0-9a-fA-F_]*(?:\.[0-9a-fA-F_]*)?(?:[pP][-+]?[0-9]+)?|(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9_]+)?"
 )
+_SPARSE = re.compile(r"[^_]+(?:_[^_]+)*")
+_BESIDE = re.compile(r"_[.epEP]|[.+-]_")  # Go lets underscores stand between digits only
 _UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000, "y": 31_536_000_000}
 _UNITS = tuple(reversed(_UNIT_MS))
 _DURATION_PART = re.compile(r"([0-9]+)(ms|[smhdwy])")
@@ -171,7 +173,7 @@ def _number(text: str, at: int, pos: int) -> tuple[Token, int]:
         number = _NUMBER.match(text, at)
         end = number.end() if number else at + 1
         if end < len(text) and (text[end].isalnum() or text[end] in "_."):
-            raise BadQuery(f"bad number or duration syntax: {_quote(text[at : end + 1])}")
+            _fail(text[at : end + 1])
         return Token("number", text[at:end], pos, number_from_text(text[at:end])), end
     except BadQuery as error:
         raise parse_error(text, pos, str(error)) from None
@@ -225,8 +227,8 @@ def _bytes(text: str) -> bytes:
 
 
 def _underscores_separate(text: str) -> bool:
-    body = text[2:].lstrip("_") if text[:2] in ("0x", "0X") and not text[2:].startswith("__") else text
-    return "_" not in body or re.fullmatch(r"[^_]+(?:_[^_]+)*", body) is not None and not re.search(r"_[.epEP]|[.+-]_", body)
+    body = text[3:] if text[:3].lower() == "0x_" else text
+    return "_" not in body or (_SPARSE.fullmatch(body) is not None and not _BESIDE.search(body))
 
 
 def _fail(text: str) -> float:
