@@ -1,0 +1,39 @@
+"""Where this code runs: the operation that encloses it, carried by a ``ContextVar``.
+
+A ``ContextVar`` travels through ``await``, ``create_task``, ``gather`` and ``to_thread`` by itself; threads and pools
+start empty, so ``propagate`` carries it there. It is set only around a block or a step of a
+generator, never left set across a ``yield``, and read once, when an operation starts.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar, Token
+from typing import TYPE_CHECKING, Optional, Protocol
+
+if TYPE_CHECKING:
+    from agentgauge.record.operation import TaskOperation
+
+
+class Enclosing(Protocol):
+    """An operation that others may run inside."""
+
+    @property
+    def task(self) -> TaskOperation | None:
+        """The task it belongs to: itself, when it is one; None outside any task."""
+
+
+CURRENT: ContextVar[Optional[Enclosing]] = ContextVar("agentgauge_current", default=None)  # noqa: UP045 -- evaluated
+
+
+def put_back(token: Token[Enclosing | None]) -> None:
+    """Restore what was current before; nothing to do where the generator is closed from another context."""
+    try:
+        CURRENT.reset(token)
+    except ValueError:
+        return
+
+
+def current_task() -> TaskOperation | None:
+    """Return the task this code runs in, None outside any."""
+    enclosing = CURRENT.get()
+    return None if enclosing is None else enclosing.task
