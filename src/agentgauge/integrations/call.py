@@ -8,13 +8,13 @@ from __future__ import annotations
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from agentgauge.model.clock import SystemClock
 from agentgauge.model.span import Phases
 from agentgauge.providers import CallFacts
 from agentgauge.providers.ollama import CALL_PATHS, OllamaExchange, phases_within
-from agentgauge.record.api import guard, llm_call
+from agentgauge.record.api import default_recorder, llm_call
 
 if TYPE_CHECKING:
     from agentgauge.record.operation import LLMOperation
@@ -35,7 +35,7 @@ def begin(request: Any) -> Call | None:
         exchange = OllamaExchange(request.content)
         return Call(exchange, llm_call(model=exchange.model).start())
     except Exception as error:  # noqa: BLE001  # whatever a future httpx does, the host's call goes on unmeasured
-        guard().failed("ollama.begin", error)
+        default_recorder().guard.failed("ollama.begin", error)
         return None
 
 
@@ -67,7 +67,7 @@ class Call:
                 self._decode = _decoder(encoding)
             response.stream = along(response.stream, self)
         except Exception as error:  # noqa: BLE001  # see begin
-            guard().failed("ollama.responded", error)
+            default_recorder().guard.failed("ollama.responded", error)
             self.settle(complete=False)
 
     def feed(self, data: bytes) -> None:
@@ -80,7 +80,7 @@ class Call:
         try:
             self._exchange.feed(self._decode(data))
         except Exception as error:  # noqa: BLE001  # a body that cannot be decoded is still the reader's
-            guard().failed("ollama.feed", error)
+            default_recorder().guard.failed("ollama.feed", error)
             self._decode = _nothing
 
     def failed(self, error: BaseException) -> None:
@@ -89,10 +89,7 @@ class Call:
             return
         self._settled = True
         self._operation.attempt("failed")
-        if _is_timeout(error):
-            self._operation.finish("timeout", type(error).__name__)
-        else:
-            self._operation.fail(error)
+        self._operation.fail(error)
 
     def settle(self, *, complete: bool) -> None:
         """Settle by what the body said; the first settling counts."""
@@ -107,7 +104,7 @@ class Call:
                 facts = self._exchange.finish(complete=complete)
             self._sum_up(facts, end_ns)
         except Exception as error:  # noqa: BLE001  # see begin
-            guard().failed("ollama.settle", error)
+            default_recorder().guard.failed("ollama.settle", error)
             self._operation.finish("error", "agentgauge")
 
     def __del__(self) -> None:
@@ -127,7 +124,7 @@ class Call:
             if facts.times is not None and facts.times.decode_ns and (usage.completion or 0) > 1:
                 operation.per_token(facts.times.decode_ns / ((usage.completion or 0) - 1))
         self._first_token(facts, wall_ns)
-        if truncation := facts.truncation or _fell(operation.task_id, self._exchange, facts):
+        if truncation := facts.truncation or _fell(operation, self._exchange, facts):
             operation.truncated(truncation)
         operation.attempt("ok" if facts.status in {"success", "cancelled"} else "failed")
         operation.finish(facts.status, facts.error_type, t_ns=end_ns)
@@ -157,25 +154,20 @@ class Call:
 _conversations: OrderedDict[tuple[str, str], tuple[int, int]] = OrderedDict()
 
 
-def _fell(task_id: str, exchange: OllamaExchange, facts: CallFacts) -> str:
+def _fell(operation: LLMOperation, exchange: OllamaExchange, facts: CallFacts) -> Literal["", "context"]:
     """Suspect a cut context: in one task and model the request grew and the prompt's count fell.
 
     Calls that interleave within a task may pass each other here: this is a sign, worth a counter, not a proof.
     """
     prompt = facts.usage.prompt if facts.usage else None
-    if not task_id or prompt is None:
+    if operation.task is None or prompt is None:
         return ""
-    key = (task_id, exchange.model)
+    key = (operation.task.task_id, exchange.model)
     request_bytes, count = _conversations.pop(key, (0, 0))
     _conversations[key] = (exchange.request_bytes, prompt)
     while len(_conversations) > _N_CONVERSATIONS:
         _conversations.popitem(last=False)
     return "context" if exchange.request_bytes > request_bytes > 0 and prompt < count else ""
-
-
-def _is_timeout(error: BaseException) -> bool:
-    """Tell ``httpx``'s own timeouts, which are no ``TimeoutError``."""
-    return any(cls.__name__ == "TimeoutException" and cls.__module__.startswith("httpx") for cls in type(error).__mro__)
 
 
 def _decoder(encoding: str) -> Callable[[bytes], bytes]:

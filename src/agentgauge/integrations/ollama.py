@@ -120,6 +120,9 @@ def _stream_types() -> tuple[type, type]:
                 for data in self._stream:
                     feed(data)
                     yield data
+            except GeneratorExit:
+                self._call.settle(complete=False)
+                raise
             except BaseException as error:
                 self._call.failed(error)
                 raise
@@ -142,6 +145,9 @@ def _stream_types() -> tuple[type, type]:
                 async for data in self._stream:
                     feed(data)
                     yield data
+            except GeneratorExit:
+                self._call.settle(complete=False)
+                raise
             except BaseException as error:
                 self._call.failed(error)
                 raise

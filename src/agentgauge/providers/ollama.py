@@ -125,6 +125,8 @@ class OllamaExchange:
             complete and line.startswith((b'{"embedding"', b'{"model":')) and not self._streamed
         ):
             return CallFacts(self.model, "success")  # cloud models and the old /api/embeddings send no figures
+        if line and not line.startswith(b"{"):
+            return CallFacts(self.model, "error", "stream_malformed")  # what made the reader leave
         status: CallStatus = "error" if complete else "cancelled"
         return CallFacts(self.model, status, "stream_truncated" if complete else "")
 
@@ -189,6 +191,8 @@ def _integer(pattern: re.Pattern[bytes], text: bytes) -> int | None:
 
 
 def _text(literal: bytes) -> str:
+    if b"\\" not in literal:
+        return literal[1:-1].decode("utf-8", "replace")
     try:
         return str(json.loads(literal))
     except ValueError:
