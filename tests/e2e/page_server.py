@@ -1,6 +1,6 @@
 """A page server over made-up data: the routes of the web view in front of a backend that invents plausible agents.
 
-Run as a program by ``test_page.py`` (and by whoever works on the page: ``python tests/e2e/page_server.py --port 9095``).
+Run as a program by ``test_page.py``, and by whoever works on the page: ``python tests/e2e/page_server.py --port 9095``.
 ``--empty-for S`` reports nothing for the first S seconds. Prints the port on its first line of output.
 """
 
@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl
 
 import numpy as np
 import uvicorn
@@ -164,28 +165,33 @@ def _matrix_json(result: Result, *, instant: bool) -> dict[str, object]:
     steps = result.steps
     rows = []
     for i, labels in enumerate(steps.labels):
-        pairs = [[int(t) / 1000, repr(float(v))] for t, v, p in zip(steps.t_ms, steps.values[i], steps.present[i]) if p]
+        cells = zip(steps.t_ms, steps.values[i], steps.present[i], strict=True)
+        pairs = [[int(t_ms) / 1000, repr(float(value))] for t_ms, value, present in cells if present]
         if pairs:
             rows.append({"metric": dict(labels), **({"value": pairs[-1]} if instant else {"values": pairs})})
     kind = "vector" if instant else "matrix"
     return {"status": "success", "data": {"resultType": kind, "result": rows}}
 
 
+async def _parameters(request: Request) -> dict[str, str]:
+    return dict(parse_qsl((await request.body()).decode() or request.url.query))
+
+
 def api_routes(backend: InventedBackend) -> list[Route]:
     """The few answers of the Prometheus HTTP API that the page asks for."""
 
     async def query_range(request: Request) -> JSONResponse:
-        form = await request.form() if request.method == "POST" else request.query_params
-        start, end, step = (round(float(str(form[key])) * 1000) for key in ("start", "end", "step"))
+        form = await _parameters(request)
+        start, end, step = (round(float(form[key]) * 1000) for key in ("start", "end", "step"))
         try:
-            result = await backend.query_range(str(form["query"]), start, end, step)
+            result = await backend.query_range(form["query"], start, end, step)
         except BackendError as error:
             return JSONResponse({"status": "error", "errorType": "execution", "error": str(error)}, 422)
         return JSONResponse(_matrix_json(result, instant=False))
 
     async def query(request: Request) -> JSONResponse:
-        form = await request.form() if request.method == "POST" else request.query_params
-        return JSONResponse(_matrix_json(await backend.query(str(form["query"])), instant=True))
+        form = await _parameters(request)
+        return JSONResponse(_matrix_json(await backend.query(form["query"]), instant=True))
 
     async def label_values(request: Request) -> JSONResponse:
         values = await backend.label_values(request.path_params["name"])
