@@ -87,7 +87,7 @@ class Ledger:
 
     def _start_empty(self) -> None:
         self._lock = threading.Lock()
-        self._deferred: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
+        self._deferred: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self.inside.clear()
         self.values: list[int] = []
         self.exemplars: dict[int, Exemplar] = {}
@@ -127,7 +127,7 @@ class Ledger:
 
     # -- commits ------------------------------------------------------------------------------------------------
 
-    def apply(self, commit: Callable[..., None], *args: Any) -> None:
+    def apply(self, commit: Callable[..., object], *args: Any) -> None:
         """Run ``commit(*args)`` under the lock; later, if this thread is already inside."""
         me = get_ident()
         if me in self.inside:
@@ -142,7 +142,7 @@ class Ledger:
         finally:
             self.inside.discard(me)
 
-    def defer(self, commit: Callable[..., None], *args: Any) -> None:
+    def defer(self, commit: Callable[..., object], *args: Any) -> None:
         """Have the next event or scrape run ``commit(*args)`` under the lock; takes no lock itself."""
         self._deferred.append((commit, args))
 
@@ -210,7 +210,9 @@ class Ledger:
         open_labels = [label for label in metric.labels if self.folding.limited(label)]
         if open_labels:
             self.count_fold(metric.name, open_labels[-1])
-            self.guard.once("series", f"agentgauge holds {self.n_series} series, its limit; new label sets go to {OTHER}")
+            self.guard.once(
+                "series", f"agentgauge holds {self.n_series} series, its limit; new label sets go to {OTHER}"
+            )
         return tuple(
             OTHER if label in open_labels else value for label, value in zip(metric.labels, labels, strict=True)
         )
@@ -222,7 +224,9 @@ class Ledger:
     def count_fold(self, metric: str, label: str) -> None:
         """Count a value folded into ``__other__``; only inside a commit."""
         self.values_add("agentgauge_labels_folded_total", (metric, label), 1)
-        self.guard.once(f"fold {label}", f"agentgauge folds values of the label {label!r} into {OTHER}; the sums stay right")
+        self.guard.once(
+            f"fold {label}", f"agentgauge folds values of the label {label!r} into {OTHER}; the sums stay right"
+        )
 
     # -- scrapes ------------------------------------------------------------------------------------------------
 

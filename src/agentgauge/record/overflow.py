@@ -35,11 +35,7 @@ class Overflow:
         return iter(self._ratios.items())
 
     def _look(self, families: Iterable[Family], values: list[int], now_ns: int) -> None:
-        totals = {
-            family.metric.name: _totals(family, values)
-            for family in families
-            if family.bounds and family.keys
-        }
+        totals = {family.metric.name: _totals(family, values) for family in families if family.bounds and family.keys}
         # The newest mark that is at least an hour old stays as the base; before there is one, the base is zero.
         while len(self._marks) > 1 and now_ns - self._marks[1][0] >= HOUR_NS:
             self._marks.popleft()

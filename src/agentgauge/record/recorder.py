@@ -78,10 +78,10 @@ class Recorder:
             if rows is None and self.ledger.folding.is_admitted("model", model):
                 self.ledger.apply(self._llm_rows, agent, model)
                 rows = self._llm.get((agent, model))
-            return rows
         except Exception as error:  # noqa: BLE001 -- the host never pays for our mistakes
             self.guard.failed("llm", error)
             return None
+        return rows
 
     def tool_rows(self, agent: str, tool_name: str) -> ToolRows | None:
         """Return the rows of an agent's tool, made at 0 when it is new."""
@@ -90,10 +90,10 @@ class Recorder:
             if rows is None:
                 self.ledger.apply(self._tool_rows, agent, tool_name)
                 rows = self._tools.get((agent, tool_name))
-            return rows
         except Exception as error:  # noqa: BLE001 -- the host never pays for our mistakes
             self.guard.failed("tool", error)
             return None
+        return rows
 
     def path_started(self, agent: str, component: str, name: str) -> None:
         """Make both slo sides of a path component at 0, long before its first task ends."""
@@ -111,10 +111,8 @@ class Recorder:
             self.record_llm(span)
         elif isinstance(span, ToolCall):
             self.record_tool(span)
-        elif isinstance(span, Task):
-            self.record_task(span)
         else:
-            self.guard.refused("span", f"{type(span).__name__} is no span")
+            self.record_task(span)
 
     def record_llm(self, call: LLMCall, rows: LLMRows | None = None) -> None:
         """Count a finished LLM call."""
@@ -236,9 +234,10 @@ class Recorder:
 
     def _add_phases(self, phases: Phases, duration_ns: int, rows: LLMRows) -> None:
         """Add phases that sum to the call; what they leave of it is ``network``."""
-        parts = [whole(part) for part in (
-            phases.client_wait_ns, phases.queue_ns, phases.load_ns, phases.prefill_ns, phases.decode_ns
-        )]
+        parts = [
+            whole(part)
+            for part in (phases.client_wait_ns, phases.queue_ns, phases.load_ns, phases.prefill_ns, phases.decode_ns)
+        ]
         known = [part for part in parts if part is not None]
         rest_ns = duration_ns - sum(known)
         if len(known) < len(parts) or rest_ns < 0:
@@ -371,7 +370,10 @@ class Recorder:
 
     def _tool_rows(self, agent: str, tool_name: str) -> ToolRows:
         admit = self.ledger.folding.admit
-        pair = (admit("agent_tool_calls_total", "agent", agent), admit("agent_tool_calls_total", "tool_name", tool_name))
+        pair = (
+            admit("agent_tool_calls_total", "agent", agent),
+            admit("agent_tool_calls_total", "tool_name", tool_name),
+        )
         rows = self._tools.get(pair)
         if rows is None and not self.ledger.has_room(ROOM):
             self.ledger.count_fold("agent_tool_calls_total", "series")

@@ -90,10 +90,10 @@ class Page:
         row = self.family.metric
         escape = _escape if self.family.bounds else _plain_escape
         for labels in self.family.keys[len(self._prefixes) : size]:
-            pairs = ",".join(
-                [f'{name}="{escape(value)}"' for name, value in zip(row.labels, labels, strict=True)]
+            pairs = ",".join([f'{name}="{escape(value)}"' for name, value in zip(row.labels, labels, strict=True)])
+            self._prefixes.append(
+                pairs if self.family.bounds else f"{row.name}{{{pairs}}} " if pairs else f"{row.name} "
             )
-            self._prefixes.append(pairs if self.family.bounds else f"{row.name}{{{pairs}}} " if pairs else f"{row.name} ")
 
     def _numbers(self, values: list[int], first: int, last: int) -> str:
         starts = self.family.starts[first:last]
@@ -159,7 +159,7 @@ def _billionths(value: int) -> str:
     """Write an integer of nanoseconds as seconds, exactly."""
     if not value:
         return "0.0"
-    return "%d.%09d" % divmod(value, 1_000_000_000) if value > 0 else repr(value / 1_000_000_000)
+    return "%d.%09d" % divmod(value, 1_000_000_000) if value > 0 else repr(value / 1_000_000_000)  # noqa: UP031 -- twice as fast
 
 
 _TEXT_OF_SCALE: dict[int, Callable[[int], str]] = {1: str, 1_000_000_000: _billionths}

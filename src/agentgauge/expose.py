@@ -1,1 +1,0 @@
-"""From counts to an HTTP endpoint."""
