@@ -30,24 +30,10 @@ from agentgauge.promql.quote import go_quote
 
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-_NOT_METRICS = frozenset(
-    [
-        "and",
-        "or",
-        "unless",
-        "atan2",
-        "bool",
-        "by",
-        "group_left",
-        "group_right",
-        "ignoring",
-        "inf",
-        "nan",
-        "offset",
-        "on",
-        "without",
-    ]
-)
+_NOT_METRICS = frozenset({
+    "and", "or", "unless", "atan2", "bool", "by", "group_left", "group_right", "ignoring", "inf", "nan", "offset",
+    "on", "without",
+})  # fmt: skip
 
 
 def render_node(node: Node) -> str:

@@ -25,44 +25,16 @@ from agentgauge.promql.tokens import Token, parse_error, tokens
 
 MAX_DEPTH = 200
 
-AGGREGATES = frozenset(
-    [
-        "sum",
-        "avg",
-        "count",
-        "min",
-        "max",
-        "group",
-        "stddev",
-        "stdvar",
-        "topk",
-        "bottomk",
-        "quantile",
-        "count_values",
-        "limitk",
-        "limit_ratio",
-    ]
-)
+AGGREGATES = frozenset({
+    "sum", "avg", "count", "min", "max", "group", "stddev", "stdvar", "topk", "bottomk", "quantile", "count_values",
+    "limitk", "limit_ratio",
+})  # fmt: skip
 EXPERIMENTAL_AGGREGATES = frozenset({"limitk", "limit_ratio"})
-EXPERIMENTAL_FUNCTIONS = frozenset(
-    [
-        "double_exponential_smoothing",
-        "end",
-        "histogram_quantiles",
-        "mad_over_time",
-        "max_of",
-        "min_of",
-        "range",
-        "sort_by_label",
-        "sort_by_label_desc",
-        "start",
-        "step",
-        "ts_of_first_over_time",
-        "ts_of_last_over_time",
-        "ts_of_max_over_time",
-        "ts_of_min_over_time",
-    ]
-)
+EXPERIMENTAL_FUNCTIONS = frozenset({
+    "double_exponential_smoothing", "end", "histogram_quantiles", "mad_over_time", "max_of", "min_of", "range",
+    "sort_by_label", "sort_by_label_desc", "start", "step", "ts_of_first_over_time", "ts_of_last_over_time",
+    "ts_of_max_over_time", "ts_of_min_over_time",
+})  # fmt: skip
 WINDOW_FUNCTIONS = frozenset({"start", "end", "range", "step"})
 _REFUSED = {
     "info": "info()",
