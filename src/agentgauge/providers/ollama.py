@@ -72,6 +72,8 @@ class OllamaExchange:
 
     def feed(self, data: bytes) -> None:
         """Take note of bytes of the response's body, cut anywhere; keeps the last line only."""
+        if not data:
+            return
         if self._tail and not self._tail.endswith(b"\n"):
             data = self._tail + data
         if b'"tool_calls":' in data:
