@@ -1,0 +1,183 @@
+"""Windows: which rows of samples each step of each series looks at. One shape for dense and ragged data.
+
+A ``Windows`` is a table of samples, rows x columns, and a list of windows, each a run of rows. For a *dense* block
+the columns are the series and there is one window per step; for a *ragged* block there is one column, all series'
+samples stand below each other, and there is one window per series and step. So a kernel is written once: it answers
+(windows, columns), and does not know which of the two it works for.
+
+A window is left-open, (end - range, end]; under ``semantics="2.x"`` both ends are closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agentgauge.model.series import Times, Values
+from agentgauge.promql.summation import exactly_summable
+
+Rows = NDArray[np.int64]
+
+KERNEL_CELLS = 32_768
+"""Cells a kernel works on at once: about the size of the second-level cache (promql.md, section 3)."""
+
+_SERIES_SHIFT = 44
+_TIME_LIMIT = 1 << (_SERIES_SHIFT - 1)
+
+
+@dataclass(slots=True)
+class Table:
+    """Samples that windows look into, with what is found out about them once.
+
+    Shapes: t_ms (N,); values (N, C).
+    ``resets``: sorted rows at which some column dropped, compared with the row above it; None until asked.
+    """
+
+    t_ms: Times
+    values: Values
+    resets: Rows | None = None
+    _padded: Values | None = None
+    _summable: bool | None = None
+    _drops: Values | None = None
+
+    def padded(self) -> Values:
+        """Return the values with one row more, for ``reduceat`` of a window that ends at the last row."""
+        if self._padded is None:
+            self._padded = np.concatenate([self.values, self.values[-1:]])
+        return self._padded
+
+    def summable(self) -> bool:
+        """Tell whether sums of these values are exact in any order."""
+        if self._summable is None:
+            self._summable = exactly_summable(self.values)
+        return self._summable
+
+    def reset_rows(self) -> Rows:
+        """Return the rows at which some column is below the row above it."""
+        if self.resets is None:
+            self.resets = np.flatnonzero((self.values[1:] < self.values[:-1]).any(axis=1)) + 1
+        return self.resets
+
+    def drops(self) -> Values:
+        """Return for each cell the value above it when the cell is below that, else 0; one row more than values."""
+        if self._drops is None:
+            self._drops = np.zeros((len(self.values) + 1, self.values.shape[1]))
+            above, below = self.values[:-1], self.values[1:]
+            np.copyto(self._drops[1:-1], above, where=below < above)
+        return self._drops
+
+
+@dataclass(slots=True)
+class Windows:
+    """W windows over the rows of a table of C columns.
+
+    Shapes: lo, hi (W,): rows lo:hi, hi > lo; end_ms (W,) the window's right edge; eval_ms (W,) the step's time.
+    Units: range_ms milliseconds. ``closed``: the 2.x meaning, where the left edge belongs to the window.
+    """
+
+    table: Table
+    lo: Rows
+    hi: Rows
+    end_ms: Times
+    eval_ms: Times
+    range_ms: int
+    closed: bool = False
+
+    @property
+    def values(self) -> Values:
+        """Return the table's values (N, C)."""
+        return self.table.values
+
+    @property
+    def n(self) -> Rows:
+        """Return the number of samples in each window (W,)."""
+        return self.hi - self.lo
+
+    def first(self) -> Values:
+        """Return each window's first values (W, C)."""
+        return np.take(self.table.values, self.lo, axis=0)
+
+    def last(self) -> Values:
+        """Return each window's last values (W, C)."""
+        return np.take(self.table.values, self.hi - 1, axis=0)
+
+    def shape(self) -> tuple[int, int]:
+        """Return (W, C)."""
+        return len(self.lo), self.table.values.shape[1]
+
+    def subset(self, index: slice | NDArray[np.intp] | NDArray[np.bool_]) -> Windows:
+        """Return some of the windows over the same table."""
+        return Windows(
+            self.table,
+            self.lo[index],
+            self.hi[index],
+            self.end_ms[index],
+            self.eval_ms[index],
+            self.range_ms,
+            self.closed,
+        )
+
+    def reduce(self, ufunc: np.ufunc) -> Values:
+        """Fold each window's rows with a ufunc: (W, C).
+
+        ``reduceat`` folds from each index to the next one: the odd answers lie between windows and are thrown away.
+        """
+        index = np.empty(2 * len(self.lo), np.intp)
+        index[0::2], index[1::2] = self.lo, self.hi
+        table = self.table.padded() if len(index) and int(self.hi.max()) >= len(self.table.values) else self.values
+        folded: Values = ufunc.reduceat(table, index, axis=0)[::2]
+        return folded
+
+    def elements(self) -> Iterator[tuple[Values, NDArray[np.bool_] | None, Rows]]:
+        """Yield the i-th sample of every window: values (W, C), which windows have one (W, 1) or None, rows (W,)."""
+        n = self.n
+        longest, shortest = int(n.max()), int(n.min())
+        for i in range(longest):
+            rows = self.lo + i
+            if i < shortest:
+                yield np.take(self.table.values, rows, axis=0), None, rows
+            else:
+                has = i < n
+                rows = np.where(has, rows, self.lo)
+                yield np.take(self.table.values, rows, axis=0), has[:, None], rows
+
+
+def dense_rows(
+    t_ms: Times, ends_ms: Times, range_ms: int, *, closed: bool
+) -> tuple[Rows, Rows]:
+    """Return for each step the rows lo:hi of one group's timestamps that lie in the window."""
+    lo = np.searchsorted(t_ms, ends_ms - range_ms, "left" if closed else "right")
+    return lo, np.searchsorted(t_ms, ends_ms, "right")
+
+
+@dataclass(frozen=True, slots=True)
+class RaggedIndex:
+    """Finds windows in many series at once: one sorted key, series number above time.
+
+    Shapes: key (N,); offsets (S + 1,). Times are counted from ``base_ms``.
+    """
+
+    key: Rows
+    offsets: Rows
+    base_ms: int
+
+    @classmethod
+    def of(cls, t_ms: Times, offsets: Rows) -> RaggedIndex:
+        """Build the key of concatenated series."""
+        base = int(t_ms.min()) if len(t_ms) else 0
+        series = np.repeat(np.arange(len(offsets) - 1, dtype=np.int64), np.diff(offsets))
+        return cls((series << _SERIES_SHIFT) + (t_ms - base + 1), offsets, base)
+
+    def rows(self, ends_ms: Times, range_ms: int, *, closed: bool) -> tuple[Rows, Rows]:
+        """Return rows lo:hi for each series and step, flattened series by series: (S * K,) each."""
+        lo = self._search(ends_ms - range_ms, "left" if closed else "right")
+        return lo, self._search(ends_ms, "right")
+
+    def _search(self, times_ms: Times, side: str) -> Rows:
+        series = np.arange(len(self.offsets) - 1, dtype=np.int64)[:, None] << _SERIES_SHIFT
+        times = np.clip(times_ms - self.base_ms + 1, 0, _TIME_LIMIT)[None, :]
+        found: Rows = np.searchsorted(self.key, (series + times).ravel(), side)  # type: ignore[call-overload]
+        return found
