@@ -1,0 +1,176 @@
+"""What the store knows in memory: series, the groups they live in, the column of each. Pure; guarded by its owner.
+
+A series has a *placement*, (group, column), in every group it ever lived in: usually one. A group that was renumbered
+(churn) goes on as a new ``Group`` of the same key and the next epoch; a series that is scraped by one group and pushed
+to another has a placement in both. Per column the first and last time with a sample are kept, so that a query skips
+what cannot be in its window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agentgauge.model.labels import Labels, Matcher
+from agentgauge.model.sample import NO_SAMPLE_BITS
+from agentgauge.model.series import Values
+from agentgauge.store.growing import Growing
+from agentgauge.store.head import Ring, RowView
+from agentgauge.store.index import CompileRegex, Index
+
+NEVER_MS = -(1 << 62)
+FOREVER_MS = 1 << 62
+MIN_RING_ROWS, MAX_RING_ROWS = 8, 64
+
+
+class Group:
+    """The columns of one scrape group in one epoch."""
+
+    __slots__ = ("epoch", "first_ms", "id", "key", "last_ms", "newest_ms", "ragged", "ring", "series", "unsealed_from_ms",
+                 "unsealed_rows")  # fmt: skip
+
+    def __init__(self, group_id: int, key: str, epoch: int, ragged: bool, newest_ms: int = NEVER_MS) -> None:
+        self.id = group_id
+        self.key = key
+        self.epoch = epoch
+        self.ragged = ragged
+        self.newest_ms = newest_ms
+        self.unsealed_rows = 0
+        self.unsealed_from_ms = FOREVER_MS
+        self.series = Growing(np.int32)
+        self.first_ms = Growing(np.int64)
+        self.last_ms = Growing(np.int64)
+        self.ring = Ring(MAX_RING_ROWS, NEVER_MS)
+
+    @property
+    def n_columns(self) -> int:
+        """How many columns there are."""
+        return len(self.series)
+
+    def saw_row(self, t_ms: int, values: Values) -> None:
+        """Note which columns have a sample (stale markers count) at a time."""
+        present = values.view(np.uint64) != NO_SAMPLE_BITS
+        first, last = self.first_ms.view()[: len(values)], self.last_ms.view()[: len(values)]
+        np.minimum(first, t_ms, out=first, where=present)
+        np.maximum(last, t_ms, out=last, where=present)
+
+    def saw_samples(self, columns: NDArray[np.int64], t_ms: NDArray[np.int64]) -> None:
+        """Note samples with times of their own."""
+        np.minimum.at(self.first_ms.view(), columns, t_ms)
+        np.maximum.at(self.last_ms.view(), columns, t_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Columns of one group that a query needs; ``view`` is the group's ring when the query was planned."""
+
+    group: Group
+    columns: NDArray[np.int64]
+    series: NDArray[np.int64]
+    view: RowView
+
+
+@dataclass(frozen=True, slots=True)
+class SelectPlan:
+    """Where a query's series are: in one place each, or (``split``) in several that overlap the window."""
+
+    whole: tuple[Wanted, ...]
+    split: tuple[Wanted, ...]
+
+
+class Catalog:
+    """All series and groups. Not thread-safe: the store's lock guards it."""
+
+    def __init__(self, compile_regex: CompileRegex, ring_bytes: int) -> None:
+        self.index = Index(compile_regex)
+        self.groups: dict[int, Group] = {}
+        self.current: dict[str, Group] = {}
+        self.next_group_id = 0
+        self._ring_bytes = ring_bytes
+        self._n_columns = 0
+        self._group_of = Growing(np.int32)
+        self._column_of = Growing(np.int32)
+        self._others: dict[int, list[tuple[int, int]]] = {}
+
+    def add_group(self, group: Group) -> None:
+        """Take a group; the highest epoch of a key is its current one."""
+        self.groups[group.id] = group
+        self.next_group_id = max(self.next_group_id, group.id + 1)
+        before = self.current.get(group.key)
+        if before is None or before.epoch < group.epoch:
+            self.current[group.key] = group
+
+    def add_series(self, series_id: int, labels: Labels) -> Labels:
+        """Take a series; ids ascend, gaps are allowed."""
+        while len(self._group_of) <= series_id:
+            self._group_of.append(-1)
+            self._column_of.append(-1)
+        return self.index.add(series_id, labels)
+
+    def add_column(self, group: Group, series_id: int, first_ms: int = FOREVER_MS, last_ms: int = NEVER_MS) -> None:
+        """Give a series the next column of a group."""
+        column = group.n_columns
+        group.series.append(series_id)
+        group.first_ms.append(first_ms)
+        group.last_ms.append(last_ms)
+        before = int(self._group_of.view()[series_id])
+        if before >= 0:
+            self._others.setdefault(series_id, []).append((before, int(self._column_of.view()[series_id])))
+        self._group_of.view()[series_id] = group.id
+        self._column_of.view()[series_id] = column
+        self._n_columns += 1
+
+    def size_ring(self, group: Group) -> None:
+        """Set how many rows a group's ring keeps: all rings together stay near their budget."""
+        rows = self._ring_bytes // max(8 * self._n_columns, 1)
+        group.ring.capacity = min(max(rows, MIN_RING_ROWS), MAX_RING_ROWS)
+
+    def placements(self, series_id: int) -> list[tuple[int, int]]:
+        """Return all (group id, column) of a series, oldest group first."""
+        last = (int(self._group_of.view()[series_id]), int(self._column_of.view()[series_id]))
+        return sorted([*self._others.get(series_id, []), last])
+
+    def plan(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> SelectPlan:
+        """Find the columns whose samples may match and lie in the window."""
+        ids = self.index.match(matchers)
+        if not len(ids):
+            return SelectPlan((), ())
+        several = np.zeros(len(ids), np.bool_)
+        if self._others:
+            several = np.isin(ids, np.fromiter(self._others, np.int64, len(self._others)))
+        places = [
+            np.column_stack((self._group_of.view()[ids[~several]], self._column_of.view()[ids[~several]], ids[~several]))
+        ]
+        split: list[tuple[int, int, int]] = []
+        for series_id in ids[several].tolist():
+            found = [p for p in self.placements(series_id) if self._overlaps(p, start_ms, end_ms)]
+            if len(found) == 1:
+                places.append(np.array([(*found[0], series_id)]))
+            else:
+                split += [(*place, series_id) for place in found]
+        whole = self._by_group(np.concatenate(places).astype(np.int64), start_ms, end_ms)
+        return SelectPlan(whole, self._by_group(np.array(split, np.int64).reshape(-1, 3), start_ms, end_ms))
+
+    def live(self, ids: NDArray[np.int64], start_ms: int, end_ms: int) -> NDArray[np.int64]:
+        """Return those series that may have samples in the window."""
+        keep = [any(self._overlaps(p, start_ms, end_ms) for p in self.placements(i)) for i in ids.tolist()]
+        return ids[np.array(keep, np.bool_)] if len(ids) else ids
+
+    def _overlaps(self, place: tuple[int, int], start_ms: int, end_ms: int) -> bool:
+        group, column = self.groups[place[0]], place[1]
+        return bool(group.first_ms.view()[column] <= end_ms and group.last_ms.view()[column] >= start_ms)
+
+    def _by_group(self, places: NDArray[np.int64], start_ms: int, end_ms: int) -> tuple[Wanted, ...]:
+        wanted = []
+        for group_id in np.unique(places[:, 0]).tolist():
+            group = self.groups[group_id]
+            mine = places[places[:, 0] == group_id]
+            mine = mine[np.argsort(mine[:, 1], kind="stable")]
+            columns = mine[:, 1]
+            live = (group.first_ms.view()[columns] <= end_ms) & (group.last_ms.view()[columns] >= start_ms)
+            if live.any():
+                wanted.append(Wanted(group, columns[live], mine[live, 2], group.ring.view()))
+        return tuple(wanted)

@@ -1,0 +1,375 @@
+"""Store: samples to one file, read back exactly, across restarts.
+
+One SQLite file holds everything (write-ahead log on); chunks of it are compressed columns. See ``store/sql.py`` for
+threads and transactions, ``store/sealing.py`` for how rows become chunks, ``store/reading.py`` for how they are read.
+Not here: PromQL (``database.py`` joins store and engine), scraping, HTTP.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from agentgauge.errors import StoreError
+from agentgauge.model.clock import Clock, SystemClock
+from agentgauge.model.labels import Labels, Matcher, label_value
+from agentgauge.model.sample import Exemplar, MetricInfo, Sample
+from agentgauge.model.series import Row, SeriesBlock
+from agentgauge.store import sql, tables
+from agentgauge.store.cache import ChunkCache
+from agentgauge.store.catalog import FOREVER_MS, NEVER_MS, Catalog
+from agentgauge.store.chunk import DEFAULT_CODEC, QUARANTINED
+from agentgauge.store.index import CompileRegex, SeriesIds
+from agentgauge.store.loading import load_catalog
+from agentgauge.store.lock import FileLock, refuse_network
+from agentgauge.store.reading import Reading
+from agentgauge.store.retention import Retention
+from agentgauge.store.sealing import Sealing
+from agentgauge.store.upkeep import Upkeep
+from agentgauge.store.writing import PUSH_KEY, AppendReport, Counters, Writing
+
+DAY_MS = 24 * 3_600_000
+DEFAULT_RETENTION_MS = 15 * DAY_MS
+OUT_OF_ORDER_MS = 2 * 3_600_000
+CACHE_BYTES = 64 << 20
+RING_BYTES = 4 << 20
+
+MatcherSets = Sequence[Sequence[Matcher]]
+
+
+class GroupWriter:
+    """Where one scrape group's rows go. One caller at a time per group; the store itself is thread-safe."""
+
+    def __init__(self, store: Store, writing: Writing, catalog: Catalog, key: str) -> None:
+        self._store = store
+        self._writing = writing
+        self._catalog = catalog
+        self.key = key
+
+    @property
+    def columns(self) -> Sequence[Labels]:
+        """The series of the group, by column."""
+        group, index = self._catalog.current[self.key], self._catalog.index
+        return [index.labels(int(series_id)) for series_id in group.series.view()]
+
+    @property
+    def epoch(self) -> int:
+        """Changes when the columns were given new numbers; only ever inside ``append``."""
+        return self._catalog.current[self.key].epoch
+
+    def append(self, row: Row, *, exemplars: Sequence[Exemplar] = ()) -> None:
+        """Write one row: it is in the file when this returns.
+
+        Raises:
+            StoreError: it is not in the file; ``StoreFull`` when the disk is full.
+            ValueError: it does not fit the group's columns.
+        """
+        self._writing.append_row(self.key, row, exemplars)
+
+
+class Store:
+    """One database file. Thread-safe; one process writes, others may read.
+
+    Example:
+        >>> store = Store.in_memory()
+        >>> store.append([Sample((("__name__", "up"),), store.clock.now_ms(), 1.0)]).appended
+        1
+        >>> store.close()
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        read_only: bool,
+        retention_ms: int,
+        retention_bytes: int,
+        fsync: sql.Fsync,
+        clock: Clock,
+        compile_regex: CompileRegex,
+        background: bool,
+        codec: str,
+        cache_bytes: int,
+        out_of_order_ms: int,
+    ) -> None:
+        """Use ``open`` or ``in_memory``."""
+        self.path = path
+        self.read_only = read_only
+        self.clock = clock
+        self._compile_regex = compile_regex
+        self._lock = threading.RLock()
+        self._closed = False
+        self._warnings = threading.local()
+        self._metadata: dict[str, MetricInfo] = {}
+        self._file_lock: FileLock | None = None
+        self._catalog = Catalog(compile_regex, RING_BYTES)
+        self._catalog_version = -1
+        if read_only:
+            assert path is not None, "BUG: a read-only store needs a file"
+            self._readers = sql.Readers(path)
+            self._writer = None
+        else:
+            self._open_for_writing(path, fsync)
+        self._cache = ChunkCache(cache_bytes)
+        self._reading = Reading(self._readers, self._cache, self._on_bad_chunk)
+        if self._writer is None:
+            self._reload()
+            return
+        with self._readers.snapshot() as conn:
+            newest_seq = load_catalog(conn, self._catalog, with_rows=True)
+            self._metadata = tables.metadata(conn)
+        self._writing = Writing(self._writer, self._catalog, self._lock, out_of_order_ms, self._make_room)
+        self._writing.start_from(newest_seq)
+        self._retention = Retention(self._readers, self._writer, retention_ms, retention_bytes)
+        sealing = Sealing(self._readers, self._writer, self._reading, codec)
+        self.upkeep = Upkeep(clock, self._writer, self._catalog, self._lock, sealing, self._retention)
+        if background:
+            self.upkeep.start(lambda error: None)
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        read_only: bool = False,
+        retention_ms: int = DEFAULT_RETENTION_MS,
+        retention_bytes: int = 0,
+        fsync: sql.Fsync = "normal",
+        clock: Clock | None = None,
+        compile_regex: CompileRegex = re.compile,
+        background: bool = True,
+        codec: str = DEFAULT_CODEC,
+        cache_bytes: int = CACHE_BYTES,
+        out_of_order_ms: int = OUT_OF_ORDER_MS,
+    ) -> Store:
+        """Open a file, made when it is not there; limits of 0 are none.
+
+        ``fsync`` ``"always"`` loses nothing acknowledged when the power goes; ``"normal"`` loses about 10 s then, and
+        nothing when only the process dies. ``background`` False leaves upkeep to ``store.upkeep.step``.
+
+        Raises:
+            StoreLocked: another process writes to it.
+            StoreCorrupt: it is damaged, or no database.
+            StoreError: it cannot be opened, is of a newer version, or on a network file system.
+        """
+        return cls(
+            Path(path),
+            read_only=read_only,
+            retention_ms=retention_ms,
+            retention_bytes=retention_bytes,
+            fsync=fsync,
+            clock=clock or SystemClock(),
+            compile_regex=compile_regex,
+            background=background,
+            codec=codec,
+            cache_bytes=cache_bytes,
+            out_of_order_ms=out_of_order_ms,
+        )
+
+    @classmethod
+    def in_memory(
+        cls,
+        *,
+        clock: Clock | None = None,
+        compile_regex: CompileRegex = re.compile,
+        background: bool = False,
+        codec: str = DEFAULT_CODEC,
+        out_of_order_ms: int = OUT_OF_ORDER_MS,
+    ) -> Store:
+        """Make a store that is gone when it is closed."""
+        return cls(
+            None,
+            read_only=False,
+            retention_ms=DEFAULT_RETENTION_MS,
+            retention_bytes=0,
+            fsync="normal",
+            clock=clock or SystemClock(),
+            compile_regex=compile_regex,
+            background=background,
+            codec=codec,
+            cache_bytes=CACHE_BYTES,
+            out_of_order_ms=out_of_order_ms,
+        )
+
+    @property
+    def counters(self) -> Counters:
+        """What happened to what was appended."""
+        return self._writing.counters
+
+    @property
+    def n_series(self) -> int:
+        """How many series the file knows."""
+        return self._catalog.index.n_series
+
+    def group(self, key: str) -> GroupWriter:
+        """Return the writer of a scrape group, which is made when it is new."""
+        self._must_write()
+        self._writing.group(key)
+        return GroupWriter(self, self._writing, self._catalog, key)
+
+    def append(self, samples: Iterable[Sample], *, key: str = PUSH_KEY, any_age: bool = False) -> AppendReport:
+        """Write samples with times of their own; what the report counts as appended is in the file.
+
+        Samples older than the out-of-order window or more than 10 min ahead of the clock are refused and counted,
+        unless ``any_age`` (an import) allows them.
+        """
+        self._must_write()
+        return self._writing.append_samples(samples, self.clock.now_ms(), key=key, any_age=any_age)
+
+    def set_metadata(self, infos: Mapping[str, MetricInfo]) -> None:
+        """Note type, help and unit of metric families."""
+        self._must_write()
+        changed = {metric: info for metric, info in infos.items() if self._metadata.get(metric) != info}
+        if changed and self._writer is not None:
+            self._writer.run(lambda conn: tables.put_metadata(conn, changed))
+            with self._lock:
+                self._metadata = {**self._metadata, **changed}
+
+    def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Iterator[SeriesBlock]:
+        """Yield the samples of all matching series in [start_ms, end_ms], about 256 series at a time."""
+        self._refresh()
+        with self._lock:
+            plan = self._catalog.plan(matchers, start_ms, end_ms)
+        return self._reading.blocks(plan, self._catalog.index.labels, start_ms, end_ms)
+
+    def series(
+        self, matcher_sets: MatcherSets, start_ms: int = NEVER_MS, end_ms: int = FOREVER_MS, limit: int = 0
+    ) -> list[Labels]:
+        """Return the sorted label sets that match any of the sets and may have samples in the range."""
+        with self._lock:
+            found = sorted(self._catalog.index.labels(int(i)) for i in self._match_any(matcher_sets, start_ms, end_ms))
+        return found[:limit] if limit else found
+
+    def label_names(
+        self, matcher_sets: MatcherSets = (), start_ms: int = NEVER_MS, end_ms: int = FOREVER_MS, limit: int = 0
+    ) -> list[str]:
+        """Return the sorted names of labels in use; without matchers those of all series."""
+        names = {name for labels in self.series(matcher_sets or ((),), start_ms, end_ms) for name, _ in labels}
+        return sorted(names)[: limit or None]
+
+    def label_values(
+        self,
+        name: str,
+        matcher_sets: MatcherSets = (),
+        start_ms: int = NEVER_MS,
+        end_ms: int = FOREVER_MS,
+        limit: int = 0,
+    ) -> list[str]:
+        """Return the sorted values of a label; without matchers those of all series."""
+        found = self.series(matcher_sets or ((),), start_ms, end_ms)
+        return sorted({label_value(labels, name) for labels in found} - {""})[: limit or None]
+
+    def metadata(self) -> Mapping[str, Sequence[MetricInfo]]:
+        """Return what is known of each metric family."""
+        if self.read_only:
+            with self._readers.snapshot() as conn:
+                return {metric: (info,) for metric, info in tables.metadata(conn).items()}
+        return {metric: (info,) for metric, info in self._metadata.items()}
+
+    def exemplars(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> list[Exemplar]:
+        """Return the exemplars of the matching series in the range, by series, then time."""
+        self._refresh()
+        with self._lock:
+            ids = [int(i) for i in self._catalog.index.match(matchers)]
+        found: list[Exemplar] = []
+        with self._readers.snapshot() as conn:
+            for i in ids:
+                labels = self._catalog.index.labels(i)
+                found += [Exemplar(labels, own, t, v) for t, own, v in tables.exemplars(conn, i, start_ms, end_ms)]
+        return found
+
+    def take_warnings(self) -> list[str]:
+        """Return and forget what this thread's selects could not read."""
+        found: list[str] = getattr(self._warnings, "texts", [])
+        self._warnings.texts = []
+        return found
+
+    def close(self) -> None:
+        """Finish what runs, write the clean mark, let go of the file. Idempotent."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        if self._writer is not None:
+            self.upkeep.stop()
+            self._finish()
+            self._writer.close()
+        self._readers.close()
+        if self._file_lock is not None:
+            self._file_lock.release()
+
+    def _open_for_writing(self, path: Path | None, fsync: sql.Fsync) -> None:
+        if path is None:
+            conn, guard = sql.open_memory(), threading.RLock()
+            self._writer: sql.Writer | None = sql.Writer(conn, guard)
+            self._readers = sql.Readers(None, conn, guard)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        refuse_network(path.parent)
+        self._file_lock = FileLock(path, self.clock.now_ms())
+        try:
+            conn = sql.open_writer(path, fsync)
+        except BaseException:
+            self._file_lock.release()
+            raise
+        self._writer = sql.Writer(conn)
+        self._readers = sql.Readers(path)
+
+    def _finish(self) -> None:
+        assert self._writer is not None, "BUG: finishing a reader"
+        try:
+            self._writer.run(lambda conn: tables.put_meta(conn, "clean_shutdown", 1))
+            if self.path is not None:
+                self._writer.run(lambda conn: sql.checkpoint(conn, "TRUNCATE"), in_transaction=False)
+        except StoreError:
+            return  # a full or damaged disk: the next start recovers, which is all the mark is about
+
+    def _must_write(self) -> None:
+        if self.read_only:
+            raise StoreError(f"{self.path} is open for reading only")
+
+    def _match_any(self, matcher_sets: MatcherSets, start_ms: int, end_ms: int) -> SeriesIds:
+        self._refresh()
+        sets = [self._catalog.index.match(matchers) for matchers in matcher_sets]
+        ids = np.unique(np.concatenate(sets)) if sets else np.empty(0, np.int64)
+        return self._catalog.live(ids, start_ms, end_ms)
+
+    def _refresh(self) -> None:
+        if self._closed:
+            raise StoreError("the store is closed")
+        if self.read_only:
+            self._reload()
+
+    def _reload(self) -> None:
+        """Read the catalog again when the writing process has changed it."""
+        with self._readers.snapshot() as conn:
+            version = tables.get_meta(conn, "catalog")
+            if version == self._catalog_version:
+                return
+            catalog = Catalog(self._compile_regex, RING_BYTES)
+            load_catalog(conn, catalog, with_rows=False)
+        with self._lock:
+            self._catalog, self._catalog_version = catalog, version
+
+    def _make_room(self) -> bool:
+        return False
+
+    def _on_bad_chunk(self, row: tables.ChunkRow, reason: str) -> None:
+        group = self._catalog.groups[row.group_id]
+        names = [
+            self._catalog.index.labels(int(i)) for i in group.series.view()[row.column : row.column + row.n_cols][:3]
+        ]
+        text = (
+            f"{row.n_cols} series of group {group.key!r} ({names[0] if names else ''}, …) miss their samples from "
+            f"{row.t_min} to {row.t_max} ms: {reason}"
+        )
+        self._warnings.texts = [*getattr(self._warnings, "texts", []), text]
+        if self._writer is not None and not row.flags & QUARANTINED:
+            self._writer.run(lambda conn: tables.flag_chunk(conn, row.id, QUARANTINED))
+
+
+RunWhenBad = Callable[[StoreError], None]
