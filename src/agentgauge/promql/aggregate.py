@@ -141,7 +141,8 @@ def _quantile(vector: Vector, positions: Positions, q: Values) -> Values:
 
 def _check_quantile(scope: Scope, node: Aggregate, param: Value | None) -> None:
     """Warn about NaN, the largest parameter above 1 and the smallest below 0."""
-    assert isinstance(param, Scalar) and node.param is not None, "BUG: quantile without a scalar"
+    assert isinstance(param, Scalar), "BUG: quantile without a scalar"
+    assert node.param is not None, "BUG: quantile without a parameter"
     q = param.values
     if np.isnan(q).any():
         scope.query.annotations.bad_quantile(float("nan"), node.param.pos)

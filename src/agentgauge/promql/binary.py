@@ -58,7 +58,8 @@ def binary(scope: Scope, node: Binary, left: Value, right: Value) -> Value:
         return _with_scalar(scope, node, left, right.values, swapped=False)
     if isinstance(left, Scalar) and isinstance(right, Vector):
         return _with_scalar(scope, node, right, left.values, swapped=True)
-    assert isinstance(left, Vector) and isinstance(right, Vector), f"BUG: {node.op} between {left} and {right}"
+    assert isinstance(left, Vector), f"BUG: {node.op} on {left}"
+    assert isinstance(right, Vector), f"BUG: {node.op} on {right}"
     matching = node.matching or Matching("many-to-many" if node.op in SET_OPERATORS else "one-to-one")
     if node.op in SET_OPERATORS:
         return _set_operation(node.op, left, right, matching)

@@ -54,9 +54,9 @@ def no_check() -> None:
 class Engine:
     """Answers PromQL from one source. Thread-safe as far as the source is: a query keeps its own state."""
 
-    def __init__(self, source: Source, options: Options = Options()) -> None:
+    def __init__(self, source: Source, options: Options | None = None) -> None:
         self._source = source
-        self._options = options
+        self._options = options or Options()
 
     def query(
         self, text: str, t_ms: int, *, lookback_ms: int | None = None, check: Callable[[], None] = no_check

@@ -89,10 +89,8 @@ class Sides:
 
     def active_steps(self) -> Mask:
         """Return the steps (K,) at which anything can match; elsewhere nothing is checked either."""
-        many, one = self.many.present.any(axis=0), self.one.present.any(axis=0)
-        if self.fill_many is None and self.fill_one is None:
-            return many & one
-        return many | one
+        many, one = self.many.seen(), self.one.seen()
+        return many & one if self.fill_many is None and self.fill_one is None else many | one
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +154,7 @@ def _refuse_duplicates(sides: Sides, matching: Matching, twice: Mask) -> None:
     if not twice.any():
         return
     number, step = (int(axis[0]) for axis in np.nonzero(twice))
-    rows = [row for row in np.flatnonzero(sides.one_signature == number) if sides.one.present[row, step]]
+    rows = [row for row in np.flatnonzero(sides.one_signature == number).tolist() if sides.one.present[row, step]]
     series = sorted(labels_text(sides.one.labels[row]) for row in rows[:2])
     group = labels_text(signature(matching)(sides.one.labels[rows[0]]))
     side = "left" if sides.swapped else "right"

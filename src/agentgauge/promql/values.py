@@ -41,6 +41,11 @@ class Vector:
         """Return S x K: what the sample limit counts."""
         return int(self.values.size)
 
+    def seen(self) -> Mask:
+        """Return the steps (K,) at which there is any element."""
+        seen: Mask = np.logical_or.reduce(self.present, axis=0)
+        return seen
+
 
 @dataclass(slots=True)
 class Scalar:
@@ -73,14 +78,14 @@ def vector_of(
     if alive.all():
         return Vector(labels, values, present, flags, ordered)
     rows = np.flatnonzero(alive)
-    return Vector([labels[i] for i in rows], values[rows], present[rows], flags[rows], ordered)
+    return Vector([labels[i] for i in rows.tolist()], values[rows], present[rows], flags[rows], ordered)
 
 
 def take_rows(vector: Vector, rows: Sequence[int], *, ordered: bool = False) -> Vector:
     """Return the given rows, in the given order."""
     index = np.asarray(rows, np.intp)
     return Vector(
-        [vector.labels[i] for i in index],
+        [vector.labels[i] for i in index.tolist()],
         vector.values[index],
         vector.present[index],
         vector.drop_name[index],

@@ -45,7 +45,7 @@ def _over(
     kernel: Kernel, *, n: int = 1, extra: int = 0, first: bool = False, keeps: bool = False,
     varies: bool = False, new: bool = False,
 ) -> Function:  # fmt: skip
-    scalars: tuple[ArgType, ...] = ("scalar",) * extra
+    scalars: list[ArgType] = ["scalar"] * extra
     args: tuple[ArgType, ...] = (*scalars, "matrix") if first else ("matrix", *scalars)
     return Function(args, over=kernel, min_samples=n, keeps_name=keeps, varies=varies, experimental=new)
 
@@ -156,4 +156,4 @@ FUNCTIONS: dict[str, Function] = {
     "vector": _call(elementwise.vector, "scalar"),
     "year": _date(time.year),
 }
-"""All functions by name. ``start end range step`` are folded to numbers by the planner; ``info`` and kin are refused."""
+"""All functions by name. The planner folds ``start end range step`` to numbers and refuses ``info`` and kin."""

@@ -134,8 +134,7 @@ def min_of(_scope: Scope, _call: Call, args: Sequence[Value]) -> Value:
 
 def absent(scope: Scope, call: Call, args: Sequence[Value]) -> Value:
     """Return 1 at the steps where the vector is empty, labelled by what the selector asks for."""
-    vector = vector_arg(args[0])
-    return absence(scope, call.args[0], vector.present.any(axis=0))
+    return absence(scope, call.args[0], vector_arg(args[0]).seen())
 
 
 def absence(scope: Scope, node: Node, seen: Mask) -> Vector:

@@ -290,11 +290,8 @@ def _rank_of(buckets: Buckets, value: Values) -> Values:
         rank = np.where(at_start, before, rank)
         found |= at_start
         within = ~found & (start < value) & (end > value)
-        if start == -np.inf:
-            inner = counts[i]
-        else:
-            inner = before + (counts[i] - before) * (value - start) / (end - start)
-        rank = np.where(within, inner, rank)
+        step_up = counts[i] if start == -np.inf else (counts[i] - before) * (value - start) / (end - start) + before
+        rank = np.where(within, step_up, rank)
         found |= within
         before, start = counts[i], float(end)
     return np.where(~found | (rank > counts[-1]), counts[-1], rank)

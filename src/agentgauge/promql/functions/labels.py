@@ -14,7 +14,7 @@ from agentgauge.model.labels import METRIC_NAME, Labels, label_value, labels_fro
 from agentgauge.promql.functions.elementwise import vector_arg, warn_if_range
 from agentgauge.promql.naming import merged
 from agentgauge.promql.nodes import Call
-from agentgauge.promql.regex import compile_re2
+from agentgauge.promql.regex import Match, compile_re2
 from agentgauge.promql.scope import Scope
 from agentgauge.promql.values import Text, Value, Vector, take_rows
 
@@ -80,7 +80,7 @@ def _relabelled(vector: Vector, target: str, value_of: Callable[[Labels], str | 
     return merged(Vector(result, vector.values, vector.present, flags))
 
 
-def expand(match: re.Match[str], template: str) -> str:
+def expand(match: Match, template: str) -> str:
     """Expand ``$1``, ``${1}``, ``$name``, ``${name}`` and ``$$`` as Go does: the longest name, unknown ones empty."""
 
     def referred(reference: re.Match[str]) -> str:
