@@ -1,0 +1,87 @@
+"""``agentgauge serve``: scrape, store, answer, show."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from agentgauge.model.discovery import discovery_directory
+from agentgauge.server.config import (
+    DEFAULT_LISTEN,
+    Config,
+    checked_interval_s,
+    default_db,
+    parse_duration_ms,
+    parse_listen,
+    parse_size_bytes,
+    split_list,
+)
+from agentgauge.server.run import serve
+
+
+@click.command(context_settings={"auto_envvar_prefix": "AGENTGAUGE"})
+@click.option("--listen", default=DEFAULT_LISTEN, show_default=True, metavar="HOST:PORT", help="Where to answer.")
+@click.option("--target", "targets", multiple=True, metavar="HOST:PORT", help="Scrape this too; repeatable, or a URL.")
+@click.option(
+    "--target-file", "target_files", multiple=True, metavar="GLOB", help="Prometheus file_sd JSON; repeatable."
+)
+@click.option("--discovery/--no-discovery", default=True, help="Find local agents by themselves.  [default: on]")
+@click.option("--interval", default="5s", show_default=True, metavar="DURATION", help="Between two scrapes.")
+@click.option(
+    "--db", type=click.Path(dir_okay=False, path_type=Path), help="Data file; default: the user's data folder."
+)
+@click.option("--memory", is_flag=True, help="Keep data in memory only.")
+@click.option("--retention", default="15d", show_default=True, metavar="DURATION", help="Keep data this long.")
+@click.option("--retention-size", default="0", metavar="SIZE", help="Keep at most this much, for example 2GB.")
+@click.option("--query-timeout", default="2m", show_default=True, metavar="DURATION", help="A query's time.")
+@click.option("--query-concurrency", default=4, show_default=True, type=click.IntRange(1, 64), help="Queries at once.")
+@click.option(
+    "--allow-host", "hosts", multiple=True, metavar="NAME", help="Answer under this host name too; * for any."
+)
+@click.option("--allow-origin", "origins", multiple=True, metavar="URL", help="Let pages from there ask (CORS).")
+@click.option("--self-scrape/--no-self-scrape", default=True, help="Scrape the server's own metrics.  [default: on]")
+def command(
+    listen: str,
+    targets: tuple[str, ...],
+    target_files: tuple[str, ...],
+    discovery: bool,
+    interval: str,
+    db: Path | None,
+    memory: bool,
+    retention: str,
+    retention_size: str,
+    query_timeout: str,
+    query_concurrency: int,
+    hosts: tuple[str, ...],
+    origins: tuple[str, ...],
+    self_scrape: bool,
+) -> int:
+    """Scrape agents, store what they say and answer: the page and the Prometheus HTTP API.
+
+    Every local process that records with agentgauge is found without configuration. Every option can stand in the
+    environment as AGENTGAUGE_<OPTION>, for example AGENTGAUGE_LISTEN.
+    """
+    host, port = parse_listen(listen)
+    if memory and db is not None:
+        raise click.UsageError("--memory and --db exclude each other")
+    interval_s = checked_interval_s(interval)
+    config = Config(
+        host=host,
+        port=port,
+        db=None if memory else db or default_db(os.environ),
+        targets=split_list(targets),
+        target_files=split_list(target_files),
+        discovery_directory=discovery_directory(os.environ, os.getuid()) if discovery else "",
+        interval_s=interval_s,
+        scrape_timeout_s=min(interval_s, 10.0),
+        retention_ms=parse_duration_ms(retention, "--retention"),
+        retention_bytes=parse_size_bytes(retention_size, "--retention-size"),
+        max_concurrency=query_concurrency,
+        query_timeout_s=parse_duration_ms(query_timeout, "--query-timeout") / 1000,
+        allowed_hosts=split_list(hosts),
+        allowed_origins=split_list(origins),
+        self_scrape=self_scrape,
+    )
+    return serve(config)
