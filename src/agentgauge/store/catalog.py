@@ -29,8 +29,19 @@ MIN_RING_ROWS, MAX_RING_ROWS = 8, 64
 class Group:
     """The columns of one scrape group in one epoch."""
 
-    __slots__ = ("epoch", "first_ms", "id", "key", "last_ms", "newest_ms", "ragged", "ring", "series", "unsealed_from_ms",
-                 "unsealed_rows")  # fmt: skip
+    __slots__ = (
+        "epoch",
+        "first_ms",
+        "id",
+        "key",
+        "last_ms",
+        "newest_ms",
+        "ragged",
+        "ring",
+        "series",
+        "unsealed_from_ms",
+        "unsealed_rows",
+    )
 
     def __init__(self, group_id: int, key: str, epoch: int, ragged: bool, newest_ms: int = NEVER_MS) -> None:
         self.id = group_id
@@ -142,7 +153,9 @@ class Catalog:
         if self._others:
             several = np.isin(ids, np.fromiter(self._others, np.int64, len(self._others)))
         places = [
-            np.column_stack((self._group_of.view()[ids[~several]], self._column_of.view()[ids[~several]], ids[~several]))
+            np.column_stack(
+                (self._group_of.view()[ids[~several]], self._column_of.view()[ids[~several]], ids[~several])
+            )
         ]
         split: list[tuple[int, int, int]] = []
         for series_id in ids[several].tolist():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,7 +84,7 @@ def join(parts: Sequence[Part], n_columns: int) -> Part:
     if not parts:
         return Part(np.empty(0, np.int64), np.empty((0, n_columns)), None, None, np.empty(0, np.int64))
     by_time = sorted(parts, key=lambda part: int(part.t_ms[0]))
-    follow = all(a.t_ms[-1] < b.t_ms[0] for a, b in zip(by_time, by_time[1:], strict=False))
+    follow = all(a.t_ms[-1] < b.t_ms[0] for a, b in pairwise(by_time))
     return _stack(by_time, n_columns) if follow else _merge(parts, n_columns)
 
 
@@ -134,13 +135,13 @@ def blocks_from_part(part: Part, labels: Sequence[Labels]) -> Iterator[SeriesBlo
     clean = np.flatnonzero(~dirty)
     if len(clean):
         values = part.values[:, clean]
-        yield DenseBlock([labels[i] for i in clean], part.t_ms, values, resets=_resets(part, values))
+        yield DenseBlock([labels[i] for i in clean.tolist()], part.t_ms, values, resets=_resets(part, values))
     some = np.flatnonzero(dirty & ~hole.all(axis=0))
     if len(some):
         stale = None if part.stale is None else part.stale[:, some]
         if stale is not None and not stale.any():
             stale = None
-        chosen = [labels[i] for i in some]
+        chosen = [labels[i] for i in some.tolist()]
         yield DenseBlock(chosen, part.t_ms, part.values[:, some], ~absent[:, some], stale)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -209,4 +210,4 @@ def _intervals(t_ms: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
     """Yield the row ranges of each 2-h interval in ascending times."""
     cuts = np.flatnonzero(np.diff(t_ms // INTERVAL_MS)) + 1
     edges = [0, *cuts.tolist(), len(t_ms)]
-    yield from zip(edges, edges[1:], strict=False)
+    yield from pairwise(edges)

@@ -155,7 +155,9 @@ def check_version(conn: Connection, path: Path) -> int:
         raise StoreError(f"{path} is a database, but not one of agentgauge")
     (version,) = conn.execute("SELECT v FROM meta WHERE k='schema'").fetchone()
     if version > SCHEMA_VERSION:
-        raise StoreError(f"{path} has schema {version}, this agentgauge reads up to {SCHEMA_VERSION}: update agentgauge")
+        raise StoreError(
+            f"{path} has schema {version}, this agentgauge reads up to {SCHEMA_VERSION}: update agentgauge"
+        )
     return int(version)
 
 
@@ -164,11 +166,12 @@ def checkpoint(conn: Connection, mode: Literal["PASSIVE", "TRUNCATE"]) -> bool:
     conn.execute("PRAGMA busy_timeout=0")
     try:
         busy, _, _ = conn.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
-        return not busy
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return False
         raise
+    else:
+        return not busy
     finally:
         conn.execute(f"PRAGMA busy_timeout={BUSY_MS}")
 
@@ -313,7 +316,9 @@ class Writer:
 class Readers:
     """A read connection per thread; of a store in memory, the one connection under its lock."""
 
-    def __init__(self, path: Path | None, shared: Connection | None = None, guard: threading.RLock | None = None) -> None:
+    def __init__(
+        self, path: Path | None, shared: Connection | None = None, guard: threading.RLock | None = None
+    ) -> None:
         self._path = path
         self._shared = shared
         self._guard = guard

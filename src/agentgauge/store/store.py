@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -44,8 +45,7 @@ MatcherSets = Sequence[Sequence[Matcher]]
 class GroupWriter:
     """Where one scrape group's rows go. One caller at a time per group; the store itself is thread-safe."""
 
-    def __init__(self, store: Store, writing: Writing, catalog: Catalog, key: str) -> None:
-        self._store = store
+    def __init__(self, writing: Writing, catalog: Catalog, key: str) -> None:
         self._writing = writing
         self._catalog = catalog
         self.key = key
@@ -108,27 +108,25 @@ class Store:
         self._file_lock: FileLock | None = None
         self._catalog = Catalog(compile_regex, RING_BYTES)
         self._catalog_version = -1
+        self._cache = ChunkCache(cache_bytes)
+        self._pen: _Pen | None = None
         if read_only:
             assert path is not None, "BUG: a read-only store needs a file"
             self._readers = sql.Readers(path)
-            self._writer = None
-        else:
-            self._open_for_writing(path, fsync)
-        self._cache = ChunkCache(cache_bytes)
-        self._reading = Reading(self._readers, self._cache, self._on_bad_chunk)
-        if self._writer is None:
+            self._reading = Reading(self._readers, self._cache, self._on_bad_chunk)
             self._reload()
             return
+        writer, self._readers, self._file_lock = _open_for_writing(path, fsync, clock.now_ms())
+        self._reading = Reading(self._readers, self._cache, self._on_bad_chunk)
         with self._readers.snapshot() as conn:
             newest_seq = load_catalog(conn, self._catalog, with_rows=True)
             self._metadata = tables.metadata(conn)
-        self._writing = Writing(self._writer, self._catalog, self._lock, out_of_order_ms, self._make_room)
-        self._writing.start_from(newest_seq)
-        self._retention = Retention(self._readers, self._writer, retention_ms, retention_bytes)
-        sealing = Sealing(self._readers, self._writer, self._reading, codec)
-        self.upkeep = Upkeep(clock, self._writer, self._catalog, self._lock, sealing, self._retention)
+        writing = Writing(writer, self._catalog, self._lock, out_of_order_ms, self._make_room, newest_seq)
+        retention = Retention(self._readers, writer, retention_ms, retention_bytes)
+        sealing = Sealing(self._readers, writer, self._reading, codec)
+        self._pen = _Pen(writer, writing, Upkeep(clock, writer, self._catalog, self._lock, sealing, retention))
         if background:
-            self.upkeep.start(lambda error: None)
+            self.upkeep.start()
 
     @classmethod
     def open(
@@ -198,7 +196,12 @@ class Store:
     @property
     def counters(self) -> Counters:
         """What happened to what was appended."""
-        return self._writing.counters
+        return self._pen.writing.counters if self._pen is not None else Counters()
+
+    @property
+    def upkeep(self) -> Upkeep:
+        """What seals, merges and forgets."""
+        return self._writable().upkeep
 
     @property
     def n_series(self) -> int:
@@ -207,9 +210,9 @@ class Store:
 
     def group(self, key: str) -> GroupWriter:
         """Return the writer of a scrape group, which is made when it is new."""
-        self._must_write()
-        self._writing.group(key)
-        return GroupWriter(self, self._writing, self._catalog, key)
+        writing = self._writable().writing
+        writing.group(key)
+        return GroupWriter(writing, self._catalog, key)
 
     def append(self, samples: Iterable[Sample], *, key: str = PUSH_KEY, any_age: bool = False) -> AppendReport:
         """Write samples with times of their own; what the report counts as appended is in the file.
@@ -217,15 +220,14 @@ class Store:
         Samples older than the out-of-order window or more than 10 min ahead of the clock are refused and counted,
         unless ``any_age`` (an import) allows them.
         """
-        self._must_write()
-        return self._writing.append_samples(samples, self.clock.now_ms(), key=key, any_age=any_age)
+        return self._writable().writing.append_samples(samples, self.clock.now_ms(), key=key, any_age=any_age)
 
     def set_metadata(self, infos: Mapping[str, MetricInfo]) -> None:
         """Note type, help and unit of metric families."""
-        self._must_write()
+        pen = self._writable()
         changed = {metric: info for metric, info in infos.items() if self._metadata.get(metric) != info}
-        if changed and self._writer is not None:
-            self._writer.run(lambda conn: tables.put_metadata(conn, changed))
+        if changed:
+            pen.writer.run(lambda conn: tables.put_metadata(conn, changed))
             with self._lock:
                 self._metadata = {**self._metadata, **changed}
 
@@ -294,43 +296,18 @@ class Store:
             if self._closed:
                 return
             self._closed = True
-        if self._writer is not None:
-            self.upkeep.stop()
-            self._finish()
-            self._writer.close()
+        if self._pen is not None:
+            self._pen.upkeep.stop()
+            _finish(self._pen.writer)
+            self._pen.writer.close()
         self._readers.close()
         if self._file_lock is not None:
             self._file_lock.release()
 
-    def _open_for_writing(self, path: Path | None, fsync: sql.Fsync) -> None:
-        if path is None:
-            conn, guard = sql.open_memory(), threading.RLock()
-            self._writer: sql.Writer | None = sql.Writer(conn, guard)
-            self._readers = sql.Readers(None, conn, guard)
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        refuse_network(path.parent)
-        self._file_lock = FileLock(path, self.clock.now_ms())
-        try:
-            conn = sql.open_writer(path, fsync)
-        except BaseException:
-            self._file_lock.release()
-            raise
-        self._writer = sql.Writer(conn)
-        self._readers = sql.Readers(path)
-
-    def _finish(self) -> None:
-        assert self._writer is not None, "BUG: finishing a reader"
-        try:
-            self._writer.run(lambda conn: tables.put_meta(conn, "clean_shutdown", 1))
-            if self.path is not None:
-                self._writer.run(lambda conn: sql.checkpoint(conn, "TRUNCATE"), in_transaction=False)
-        except StoreError:
-            return  # a full or damaged disk: the next start recovers, which is all the mark is about
-
-    def _must_write(self) -> None:
-        if self.read_only:
+    def _writable(self) -> _Pen:
+        if self._pen is None:
             raise StoreError(f"{self.path} is open for reading only")
+        return self._pen
 
     def _match_any(self, matcher_sets: MatcherSets, start_ms: int, end_ms: int) -> SeriesIds:
         self._refresh()
@@ -368,8 +345,39 @@ class Store:
             f"{row.t_min} to {row.t_max} ms: {reason}"
         )
         self._warnings.texts = [*getattr(self._warnings, "texts", []), text]
-        if self._writer is not None and not row.flags & QUARANTINED:
-            self._writer.run(lambda conn: tables.flag_chunk(conn, row.id, QUARANTINED))
+        if self._pen is not None and not row.flags & QUARANTINED:
+            self._pen.writer.run(lambda conn: tables.flag_chunk(conn, row.id, QUARANTINED))
 
 
-RunWhenBad = Callable[[StoreError], None]
+@dataclass(frozen=True, slots=True)
+class _Pen:
+    """What a store that may write has."""
+
+    writer: sql.Writer
+    writing: Writing
+    upkeep: Upkeep
+
+
+def _open_for_writing(
+    path: Path | None, fsync: sql.Fsync, now_ms: int
+) -> tuple[sql.Writer, sql.Readers, FileLock | None]:
+    if path is None:
+        conn, guard = sql.open_memory(), threading.RLock()
+        return sql.Writer(conn, guard), sql.Readers(None, conn, guard), None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    refuse_network(path.parent)
+    lock = FileLock(path, now_ms)
+    try:
+        conn = sql.open_writer(path, fsync)
+    except BaseException:
+        lock.release()
+        raise
+    return sql.Writer(conn), sql.Readers(path), lock
+
+
+def _finish(writer: sql.Writer) -> None:
+    try:
+        writer.run(lambda conn: tables.put_meta(conn, "clean_shutdown", 1))
+        writer.run(lambda conn: sql.checkpoint(conn, "TRUNCATE"), in_transaction=False)
+    except StoreError:
+        return  # a full or damaged disk: the next start recovers, which is all the mark is about

@@ -72,9 +72,7 @@ def insert_columns(conn: Connection, group_id: int, column: int, series_ids: Seq
 
 def put_row(conn: Connection, group_id: int, t_ms: int, seq: int, values: Values) -> None:
     """Write one row of the head."""
-    conn.execute(
-        "INSERT OR REPLACE INTO head VALUES (?,?,?,?,?)", (group_id, t_ms, seq, len(values), memoryview(values).cast("B"))
-    )
+    conn.execute("INSERT OR REPLACE INTO head VALUES (?,?,?,?,?)", (group_id, t_ms, seq, len(values), values.tobytes()))
 
 
 def head_row(conn: Connection, group_id: int, t_ms: int) -> Values | None:
@@ -83,12 +81,11 @@ def head_row(conn: Connection, group_id: int, t_ms: int) -> Values | None:
     return None if row is None else np.frombuffer(row[0], np.float64)
 
 
-def head_rows(
-    conn: Connection, group_id: int, start_ms: int, end_ms: int
-) -> Iterator[tuple[int, int, Values]]:
+def head_rows(conn: Connection, group_id: int, start_ms: int, end_ms: int) -> Iterator[tuple[int, int, Values]]:
     """Yield (t_ms, seq, values) of a group's unsealed rows by time."""
     rows = conn.execute(
-        "SELECT t_ms, seq, vals FROM head WHERE grp=? AND t_ms BETWEEN ? AND ? ORDER BY t_ms", (group_id, start_ms, end_ms)
+        "SELECT t_ms, seq, vals FROM head WHERE grp=? AND t_ms BETWEEN ? AND ? ORDER BY t_ms",
+        (group_id, start_ms, end_ms),
     )
     for t_ms, seq, body in rows:
         yield t_ms, seq, np.frombuffer(body, np.float64)
@@ -219,7 +216,8 @@ def insert_pushed(conn: Connection, group_id: int, batch: PushedBatch) -> int:
 def pushed(conn: Connection, group_id: int, start_ms: int, end_ms: int) -> Iterator[PushedBatch]:
     """Yield unsealed pushed batches that reach into a time range, in the order they were written."""
     rows = conn.execute(
-        "SELECT seq, n, body FROM pushed WHERE grp=? AND t_min<=? AND t_max>=? ORDER BY seq", (group_id, end_ms, start_ms)
+        "SELECT seq, n, body FROM pushed WHERE grp=? AND t_min<=? AND t_max>=? ORDER BY seq",
+        (group_id, end_ms, start_ms),
     )
     for seq, n, body in rows:
         columns = np.frombuffer(body, "<i4", n)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
 
 from agentgauge.errors import StoreError
 from agentgauge.model.clock import Clock
@@ -47,9 +46,9 @@ class Upkeep:
         self._thread: threading.Thread | None = None
         self._last_error = ""
 
-    def start(self, on_error: Callable[[StoreError], None]) -> None:
+    def start(self) -> None:
         """Begin a thread that does what is due about once a second."""
-        self._thread = threading.Thread(target=self._loop, args=(on_error,), name="agentgauge-store-upkeep", daemon=True)
+        self._thread = threading.Thread(target=self._loop, name="agentgauge-store-upkeep", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -102,7 +101,7 @@ class Upkeep:
             return group.unsealed_rows >= SEAL_SAMPLES
         return group.unsealed_rows >= SEAL_ROWS or group.unsealed_rows * group.n_columns * 8 >= SEAL_BYTES
 
-    def _loop(self, on_error: Callable[[StoreError], None]) -> None:
+    def _loop(self) -> None:
         while not self._stop.wait(TICK_S):
             try:
                 self.step(self._clock.now_ms())
@@ -111,4 +110,3 @@ class Upkeep:
                 if str(error) != self._last_error:
                     self._last_error = str(error)
                     log.error("upkeep of the store failed, it tries again: %s", error)
-                on_error(error)

@@ -69,7 +69,13 @@ class Writing:
     """The way in. Thread-safe."""
 
     def __init__(
-        self, writer: Writer, catalog: Catalog, lock: threading.RLock, window_ms: int, make_room: Callable[[], bool]
+        self,
+        writer: Writer,
+        catalog: Catalog,
+        lock: threading.RLock,
+        window_ms: int,
+        make_room: Callable[[], bool],
+        newest_seq: int,
     ) -> None:
         self.counters = Counters()
         self._writer = writer
@@ -77,11 +83,7 @@ class Writing:
         self._lock = lock
         self._window_ms = window_ms
         self._make_room = make_room
-        self._seq = 0
-
-    def start_from(self, seq: int) -> None:
-        """Set the last sequence number in use."""
-        self._seq = seq
+        self._seq = newest_seq
 
     def group(self, key: str, ragged: bool = False) -> Group:
         """Return the current group of a key; register it when it is new."""
