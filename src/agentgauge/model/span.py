@@ -2,12 +2,13 @@
 
 All ways in (recording API, SDK hooks, later the proxy and OTLP) meet in these types; ``record/recorder.py`` turns
 them into metrics. Times are nanoseconds of the process' monotonic clock. ``None`` means unknown, never zero.
+
+Named tuples, not frozen dataclasses as elsewhere: one is made for every call of the host, at a fifth of the time.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 CallStatus: TypeAlias = Literal["success", "error", "timeout", "cancelled"]
 TaskStatus: TypeAlias = Literal["success", "failure", "timeout", "cancelled"]
@@ -19,8 +20,7 @@ UNKNOWN_MODEL = "unknown"
 """The model of a call that does not say, or of a failed request that named one nobody has."""
 
 
-@dataclass(frozen=True, slots=True)
-class TokenUsage:
+class TokenUsage(NamedTuple):
     """Tokens of one LLM call as its provider reports them.
 
     ``prompt`` includes what the cache served, ``completion`` includes reasoning; ``cached``, ``cache_write`` and
@@ -34,8 +34,7 @@ class TokenUsage:
     reasoning: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Phases:
+class Phases(NamedTuple):
     """Where the wall clock of one LLM call went, in nanoseconds; the six sum to the call exactly."""
 
     client_wait_ns: int = 0
@@ -46,8 +45,7 @@ class Phases:
     network_ns: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class LLMCall:
+class LLMCall(NamedTuple):
     """One request to a model, sent to last byte read, as the caller lived it."""
 
     agent: str
@@ -70,8 +68,7 @@ class LLMCall:
     trace_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCall:
+class ToolCall(NamedTuple):
     """One execution of a tool."""
 
     agent: str
@@ -84,8 +81,7 @@ class ToolCall:
     trace_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(NamedTuple):
     """One run of an agent, request to result; a sub-agent's run is a task with ``is_root`` False."""
 
     agent: str
