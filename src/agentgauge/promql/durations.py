@@ -34,7 +34,7 @@ class Durations:
         """Read the expression that starts at token ``at``, up to what cannot belong to it; it must be over 0."""
         self.at = at
         start = self._peek()
-        ms = self._milliseconds(self._expression(0), start)
+        ms = self._milliseconds(self._expression(0), at)
         if ms <= 0:
             raise self._error(start, "duration must be greater than 0")
         return ms
@@ -42,11 +42,10 @@ class Durations:
     def offset(self, at: int) -> int:
         """Read what belongs to an ``offset``: a signed literal, function or parenthesis."""
         self.at = at
-        start = self._peek()
         sign = 1.0
         while self._peek().text in ("+", "-"):
             sign = -sign if self._take().text == "-" else sign
-        return self._milliseconds(sign * self._operand(), start)
+        return self._milliseconds(sign * self._operand(), at)
 
     def _expression(self, floor: int) -> float:
         self._depth += 1
@@ -118,12 +117,14 @@ class Durations:
         except ValueError:
             raise self._error(operator, "duration is not a number") from None
 
-    def _milliseconds(self, seconds: float, start: Token) -> int:
+    def _milliseconds(self, seconds: float, first: int) -> int:
+        start = self._tokens[first]
         if math.isnan(seconds) or math.isinf(seconds):
             raise self._error(start, "duration is infinite or not a number")
         if abs(seconds) > _MAX_S:
             raise self._error(start, "duration out of range")
-        return int(seconds * 1000)
+        lone = all(token.kind == "op" for token in self._tokens[first : self.at - 1])
+        return round(seconds * 1000) if lone else int(seconds * 1000)  # a lone literal is exact: 1001ms is no 1000.99
 
     def _peek(self) -> Token:
         return self._tokens[self.at]

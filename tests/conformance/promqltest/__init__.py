@@ -1,0 +1,1 @@
+"""Runs scripts in the language of Prometheus' promqltest against the engine."""
