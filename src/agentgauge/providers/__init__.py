@@ -6,14 +6,12 @@ whatever their cuts, then the word how the reading ended. Hooks and the proxy fe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from agentgauge.model.span import CallStatus, TokenUsage
 
 
-@dataclass(frozen=True, slots=True)
-class ServerTimes:
+class ServerTimes(NamedTuple):
     """The server's own account of one call, in nanoseconds; unknown parts are 0.
 
     ``two_passes``: the server generated twice and accounts for the second pass only.
@@ -31,8 +29,7 @@ class ServerTimes:
         return max(0, self.total_ns - self.load_ns - self.prefill_ns - self.decode_ns)
 
 
-@dataclass(frozen=True, slots=True)
-class CallFacts:
+class CallFacts(NamedTuple):
     """What one exchange says about its call.
 
     ``counts`` is False for exchanges that are no call of the model: loading, unloading, a redirect.

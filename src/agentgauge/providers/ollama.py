@@ -19,6 +19,23 @@ from agentgauge.providers import CallFacts, ServerTimes
 
 CALL_PATHS = ("/api/chat", "/api/generate", "/api/embed", "/api/embeddings")
 
+_FIGURES = re.compile(
+    rb'"total_duration":(\d+)(?:,"load_duration":(\d+))?(?:,"prompt_eval_count":(\d+))?'
+    rb'(?:,"prompt_eval_cached_count":(\d+))?(?:,"prompt_eval_duration":(\d+))?'
+    rb'(?:,"eval_count":(\d+))?(?:,"eval_duration":(\d+))?\}\s*$'
+)
+"""The end of a complete answer as every version so far writes it; anything else is read as JSON, at twice the time."""
+
+_FIELDS = (
+    "total_duration",
+    "load_duration",
+    "prompt_eval_count",
+    "prompt_eval_cached_count",
+    "prompt_eval_duration",
+    "eval_count",
+    "eval_duration",
+)
+_FIRST = re.compile(rb'\{"model":"([^"\\]*)"')
 _MODEL = re.compile(rb'"model"\s*:\s*("(?:[^"\\]|\\.)*")')
 _NUM_CTX = re.compile(rb'"num_ctx"\s*:\s*(\d+)')
 _NUM_PREDICT = re.compile(rb'"num_predict"\s*:\s*(\d+)')
@@ -27,6 +44,7 @@ _DONE_REASON = re.compile(rb'"done_reason"\s*:\s*"(\w+)"')
 _HEAD_BYTES = 16_384
 _TAIL_BYTES = 65_536
 _NUM_KEEP = 4
+_NEWLINE = 0x0A
 NOISE_NS = 50_000_000
 _BYTES_PER_TOKEN_AT_LEAST = 2
 
@@ -38,9 +56,7 @@ class OllamaExchange:
     """
 
     __slots__ = (
-        "_format",
-        "_num_ctx",
-        "_num_predict",
+        "_request_body",
         "_status_code",
         "_streamed",
         "_tail",
@@ -51,13 +67,9 @@ class OllamaExchange:
     )
 
     def __init__(self, request_body: bytes) -> None:
-        content = _CONTENT.search(request_body, 0, _HEAD_BYTES)
-        head = request_body[: content.start() if content else _HEAD_BYTES]
-        found = _MODEL.search(head) or _MODEL.search(request_body)
-        self.model = _text(found[1]) if found else UNKNOWN_MODEL
-        self._num_ctx = _integer(_NUM_CTX, head)
-        self._num_predict = _integer(_NUM_PREDICT, head)
-        self._format = b'"format":' in head
+        first = _FIRST.match(request_body)
+        self.model = first[1].decode("utf-8", "replace") if first else _model_anywhere(request_body)
+        self._request_body = request_body
         self.request_bytes = len(request_body)
         self._status_code = 0
         self._streamed = False
@@ -74,11 +86,11 @@ class OllamaExchange:
         """Take note of bytes of the response's body, cut anywhere; keeps the last line only."""
         if not data:
             return
-        if self._tail and not self._tail.endswith(b"\n"):
+        if self._tail and self._tail[-1] != _NEWLINE:
             data = self._tail + data
         if b'"tool_calls":' in data:
             self._tools = True
-        if self._format and b'"thinking":' in data:
+        if b'"thinking":' in data:
             self._thinking = True
         self._tail = data if len(data) <= _TAIL_BYTES else data[-_TAIL_BYTES:]
 
@@ -87,21 +99,13 @@ class OllamaExchange:
         if self._status_code >= 300:
             return self._refused()
         line = self._tail.rstrip(b"\n").rpartition(b"\n")[2]
-        fields = _figures(line)
-        if fields is None:
+        figures = _figures(line)
+        if figures is None:
             return self._without_figures(line, complete=complete)
-        times = ServerTimes(
-            total_ns=_count(fields, "total_duration") or 0,
-            load_ns=_count(fields, "load_duration") or 0,
-            prefill_ns=_count(fields, "prompt_eval_duration") or 0,
-            decode_ns=_count(fields, "eval_duration") or 0,
-            two_passes=self._thinking,
-        )
-        usage = TokenUsage(
-            prompt=_count(fields, "prompt_eval_count"),
-            completion=_count(fields, "eval_count"),
-            cached=_count(fields, "prompt_eval_cached_count"),
-        )
+        total_ns, load_ns, prompt, cached, prefill_ns, completion, decode_ns = figures
+        usage = TokenUsage(prompt, completion, cached)
+        two_passes = self._thinking and b'"format":' in self._head()
+        times = ServerTimes(total_ns or 0, load_ns or 0, prefill_ns or 0, decode_ns or 0, two_passes)
         return CallFacts(
             self.model,
             "success",
@@ -132,16 +136,24 @@ class OllamaExchange:
         status: CallStatus = "error" if complete else "cancelled"
         return CallFacts(self.model, status, "stream_truncated" if complete else "")
 
+    def _head(self) -> bytes:
+        """Return the request up to its text: the model and the options, which ``ollama`` writes first."""
+        content = _CONTENT.search(self._request_body, 0, _HEAD_BYTES)
+        return self._request_body[: content.start() if content else _HEAD_BYTES]
+
     def _truncation(self, line: bytes, usage: TokenUsage) -> Literal["", "context", "output_limit"]:
         """Tell what was cut, where this one exchange proves it; see docs/why/ollama.md."""
-        prompt, completion, num_ctx = usage.prompt or 0, usage.completion or 0, self._num_ctx
+        at_length = b'"done_reason":"length"' in line
+        if not at_length and b'"num_ctx":' not in self._request_body:
+            return ""
+        head = self._head()
+        prompt, completion, num_ctx = usage.prompt or 0, usage.completion or 0, _integer(_NUM_CTX, head)
         if num_ctx and (prompt + completion > num_ctx or self._prompt_was_cut(prompt, num_ctx)):
             return "context"
-        reason = _DONE_REASON.search(line)
-        if reason and reason[1] == b"length":
-            limit = self._num_predict
-            return "context" if limit is None or completion < limit else "output_limit"
-        return ""
+        if not at_length:
+            return ""
+        limit = _integer(_NUM_PREDICT, head)
+        return "context" if limit is None or completion < limit else "output_limit"
 
     def _prompt_was_cut(self, prompt: int, num_ctx: int) -> bool:
         """A prompt of just the size that truncation leaves, made from a request that must have held more.
@@ -169,16 +181,19 @@ def phases_within(times: ServerTimes, wall_ns: int) -> Phases:
     return Phases(0, queue_ns, load_ns, prefill_ns, decode_ns, left_ns)
 
 
-def _figures(line: bytes) -> dict[str, Any] | None:
-    """Return the fields from ``total_duration`` on, which end every complete answer; None when there are none."""
+def _figures(line: bytes) -> list[int | None] | None:
+    """Return the seven figures that end a complete answer, in their order; None when it has none."""
     start = line.rfind(b'"total_duration":')
     if start < 0:
         return None
+    found = _FIGURES.match(line, start)
+    if found:
+        return [None if digits is None else int(digits) for digits in found.groups()]
     try:
         fields = json.loads(b"{" + line[start:])
     except ValueError:
         return None
-    return fields if isinstance(fields, dict) else None
+    return [_count(fields, name) for name in _FIELDS]
 
 
 def _count(fields: dict[str, Any], name: str) -> int | None:
@@ -192,10 +207,10 @@ def _integer(pattern: re.Pattern[bytes], text: bytes) -> int | None:
     return int(found[1]) if found else None
 
 
-def _text(literal: bytes) -> str:
-    if b"\\" not in literal:
-        return literal[1:-1].decode("utf-8", "replace")
+def _model_anywhere(request_body: bytes) -> str:
+    """Return the model of a request that another hand composed."""
+    found = _MODEL.search(request_body)
     try:
-        return str(json.loads(literal))
+        return str(json.loads(found[1])) if found else UNKNOWN_MODEL
     except ValueError:
         return UNKNOWN_MODEL
