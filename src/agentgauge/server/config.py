@@ -17,7 +17,7 @@ from agentgauge.errors import ConfigError
 DEFAULT_LISTEN = "127.0.0.1:9095"
 DAY_MS = 86_400_000
 
-_UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": DAY_MS, "w": 7 * DAY_MS, "y": 365 * DAY_MS}
+_UNITS_MS = (365 * DAY_MS, 7 * DAY_MS, DAY_MS, 3_600_000, 60_000, 1000, 1)  # y w d h m s ms
 _DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?$")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMGT]?)i?B?$")
 _SIZE_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -83,10 +83,7 @@ def parse_duration_ms(text: str, name: str) -> int:
     """
     found = _DURATION.match(text) if text else None
     if found is not None:
-        ms = sum(
-            int(part or 0) * _UNITS_MS[unit]
-            for part, unit in zip(found.groups(), ["y", "w", "d", "h", "m", "s", "ms"], strict=True)
-        )
+        ms = sum(int(part or 0) * unit_ms for part, unit_ms in zip(found.groups(), _UNITS_MS, strict=True))
     else:
         try:
             seconds = float(text)

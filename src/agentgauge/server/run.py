@@ -1,0 +1,182 @@
+"""The composition root of the server: opens, wires, runs, and ends everything within two seconds.
+
+Order matters at both ends. The data file is opened before the port, so that a second server on the same file says so
+before it takes anything. At the end the port closes first, then scraping (which leaves stale markers), then running
+queries, then the file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.metadata import version
+
+import uvicorn
+
+from agentgauge.backends.embedded import EmbeddedBackend
+from agentgauge.database import Database
+from agentgauge.errors import ConfigError
+from agentgauge.expose.apps import asgi_app
+from agentgauge.expose.document import Document
+from agentgauge.model.clock import Clock, SystemClock
+from agentgauge.record.ledger import Ledger
+from agentgauge.scrape.discovery import Discovery
+from agentgauge.scrape.loop import ScrapeLoop
+from agentgauge.scrape.target import Limits, Target, target_from_address
+from agentgauge.server.app import State, create_app
+from agentgauge.server.config import Config
+from agentgauge.server.port import bind_socket
+from agentgauge.server.stream import Live
+from agentgauge.server.targets import targets_json
+
+try:
+    import uvloop
+except ImportError:  # not made for this platform: the standard loop does the same, slower
+    uvloop = None  # type: ignore[assignment]
+
+SELF_JOB = "agentgauge-server"
+GRACE_S = 1
+"""Seconds that open connections have to finish at the end; with the rest it stays under two."""
+
+_logger = logging.getLogger(__name__)
+
+
+def serve(config: Config, say: Callable[[str], None] = print) -> int:
+    """Run the server until SIGINT or SIGTERM; return the exit status.
+
+    Raises:
+        PortInUse: another process has the port; the message names it.
+        StoreLocked: another process writes to the data file.
+        ConfigError: a setting cannot be used.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(run_server(config, say))
+
+
+async def run_server(
+    config: Config,
+    say: Callable[[str], None] = print,
+    *,
+    clock: Clock | None = None,
+    stop: asyncio.Event | None = None,
+) -> int:
+    """Run the server in this event loop until a signal, or until ``stop`` is set when it is given."""
+    clock = clock or SystemClock()
+    targets = [target_from_address(address) for address in config.targets]
+    database = open_database(config)
+    try:
+        listener = bind_socket(config.host, config.port)
+        config = replace(config, port=listener.getsockname()[1])
+        running = _Running(config, database, listener, targets, clock)
+        await running.until(stop or _stop_at_signal(), say)
+    finally:
+        await asyncio.to_thread(database.close)
+    return 0
+
+
+def open_database(config: Config) -> Database:
+    """Open the data file for writing, or a database in memory.
+
+    Raises:
+        StoreError: the file is locked, unreadable or of a newer version.
+        ConfigError: its folder cannot be made.
+    """
+    if config.db is None:
+        return Database.in_memory(retention_ms=config.retention_ms)
+    try:
+        config.db.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"the folder of {config.db} cannot be made: {error.strerror}; choose another --db") from None
+    return Database.open(config.db, retention_ms=config.retention_ms, retention_bytes=config.retention_bytes)
+
+
+class _Running:
+    """The parts of a running server, wired."""
+
+    def __init__(
+        self, config: Config, database: Database, listener: socket.socket, targets: list[Target], clock: Clock
+    ) -> None:
+        self._config = config
+        self._listener = listener
+        if config.self_scrape:
+            targets = [*targets, target_from_address(config.url, {"job": SELF_JOB}, source="self")]
+        self._scrape = ScrapeLoop(
+            database.store,
+            Discovery(targets, config.discovery_directory, config.target_files),
+            clock,
+            interval_s=config.interval_s,
+            limits=Limits(timeout_s=config.scrape_timeout_s),
+        )
+        self._backend = EmbeddedBackend(database, config.max_concurrency, config.query_timeout_s, clock)
+        self._live = Live(self._backend, clock, config.interval_s)
+        state = State(
+            backend=self._backend,
+            clock=clock,
+            live=self._live,
+            targets_view=lambda: targets_json(self._scrape.states, self._scrape.interval_s, self._scrape.timeout_s),
+            metrics_app=asgi_app(Document(Ledger())),
+            interval_s=config.interval_s,
+            version=version("agentgauge"),
+            allowed_hosts=(*config.allowed_hosts, config.host),
+            allowed_origins=config.allowed_origins,
+        )
+        self._server = _Server(
+            uvicorn.Config(
+                create_app(state),
+                http="httptools",
+                lifespan="off",
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                timeout_graceful_shutdown=GRACE_S,
+            )
+        )
+
+    async def until(self, stop: asyncio.Event, say: Callable[[str], None]) -> None:
+        """Serve and scrape until ``stop`` is set, then end in order."""
+        serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
+        scraping = asyncio.create_task(self._scrape.run())
+        say(self._banner())
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait([serving, scraping, stopping], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            self._live.close()
+            self._server.should_exit = True
+            scraping.cancel()
+            ended = await asyncio.gather(scraping, self._backend.close(), serving, return_exceptions=True)
+        for outcome in ended:
+            if isinstance(outcome, Exception):
+                raise outcome
+
+    def _banner(self) -> str:
+        where = f"data in {self._config.db}" if self._config.db else "data in memory"
+        return f"agentgauge: {self._config.url}  ({where}, a scrape every {self._config.interval_s:g} s; Ctrl-C ends)"
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handlers: who composes the server also decides when it ends."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Leave signals alone."""
+        yield
+
+
+def _stop_at_signal() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    return asyncio.new_event_loop if uvloop is None else uvloop.new_event_loop
