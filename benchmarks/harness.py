@@ -5,6 +5,8 @@ Figures are ratios within one run; absolute times say what a machine is, not wha
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -47,3 +49,15 @@ def check_budgets(bench: str, ratios: Mapping[str, float]) -> int:
 
 def _text(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def wants_json() -> bool:
+    """Tell whether the ratios are wanted as JSON instead of tables."""
+    return "--json" in sys.argv[1:]
+
+
+def write_json(bench: str, ratios: Mapping[str, float]) -> int:
+    """Print the ratios as one JSON object, and return 1 where a bar is passed twofold."""
+    budgets: Mapping[str, float] = tomllib.loads(BUDGETS.read_text(encoding="utf-8")).get(bench, {})
+    print(json.dumps({"bench": bench, "ratios": ratios, "bars": budgets}))
+    return int(any(ratio > budgets.get(name, float("inf")) * TOLERANCE for name, ratio in ratios.items()))

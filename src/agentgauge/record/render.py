@@ -52,14 +52,18 @@ class Renderer:
 
 
 class Page:
-    """The lines of one metric: a prefix per series, and for histograms one template for all of them."""
+    """The lines of one metric: a prefix per series, and one template for all of them.
+
+    The template of a histogram is its series' lines; of a number, the end of the line before and the metric's name.
+    """
 
     __slots__ = ("_prefixes", "_template", "family")
 
     def __init__(self, family: Family) -> None:
         self.family = family
         self._prefixes: list[str] = []
-        self._template = _template(family) if family.bounds else ""
+        name = family.metric.name
+        self._template = _template(family) if family.bounds else f"\n{name}{{" if family.metric.labels else f"\n{name}"
 
     def header(self, open_metrics: bool) -> str:
         """Return HELP and TYPE, and UNIT where the name ends with it."""
@@ -86,22 +90,19 @@ class Page:
                 yield self._histograms(snapshot.values, first, last)
 
     def _extend(self, size: int) -> None:
-        """Make the prefixes of new series: of a number's line, or of what a histogram's lines have in common."""
+        """Make the prefixes of new series: what their lines have beside the name, and for histograms the ``le``."""
         row = self.family.metric
-        escape = _escape if self.family.bounds else _plain_escape
+        escape, end = (_escape, "") if self.family.bounds else (_plain_escape, "} " if row.labels else " ")
         for labels in self.family.keys[len(self._prefixes) : size]:
-            pairs = ",".join([f'{name}="{escape(value)}"' for name, value in zip(row.labels, labels, strict=True)])
-            self._prefixes.append(
-                pairs if self.family.bounds else f"{row.name}{{{pairs}}} " if pairs else f"{row.name} "
-            )
+            pairs = [f'{name}="{escape(value)}"' for name, value in zip(row.labels, labels, strict=True)]
+            self._prefixes.append(",".join(pairs) + end)
 
     def _numbers(self, values: list[int], first: int, last: int) -> str:
         starts = self.family.starts[first:last]
-        parts = [""] * (3 * len(starts))
-        parts[0::3] = self._prefixes[first:last]
-        parts[1::3] = map(_TEXT_OF_SCALE[self.family.scale], [values[slot] for slot in starts])
-        parts[2::3] = ["\n"] * len(starts)
-        return "".join(parts)
+        parts = [self._template] * (3 * len(starts))
+        parts[1::3] = self._prefixes[first:last]
+        parts[2::3] = map(_TEXT_OF_SCALE[self.family.scale], [values[slot] for slot in starts])
+        return "".join(parts)[1:] + "\n"
 
     def _histograms(self, values: list[int], first: int, last: int) -> str:
         template, width, text = self._template, self.family.width, _TEXT_OF_SCALE[self.family.scale]
