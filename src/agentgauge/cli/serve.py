@@ -24,22 +24,16 @@ from agentgauge.server.run import serve
 @click.command(context_settings={"auto_envvar_prefix": "AGENTGAUGE"})
 @click.option("--listen", default=DEFAULT_LISTEN, show_default=True, metavar="HOST:PORT", help="Where to answer.")
 @click.option("--target", "targets", multiple=True, metavar="HOST:PORT", help="Scrape this too; repeatable, or a URL.")
-@click.option(
-    "--target-file", "target_files", multiple=True, metavar="GLOB", help="file_sd JSON; repeatable."
-)
+@click.option("--target-file", "target_files", multiple=True, metavar="GLOB", help="file_sd JSON; repeatable.")
 @click.option("--discovery/--no-discovery", default=True, help="Find local agents by themselves.  [default: on]")
 @click.option("--interval", default="5s", show_default=True, metavar="DURATION", help="Between two scrapes.")
-@click.option(
-    "--db", type=click.Path(dir_okay=False, path_type=Path), help="Data file; default: in the data folder."
-)
+@click.option("--db", type=click.Path(dir_okay=False, path_type=Path), help="Data file; default: in the data folder.")
 @click.option("--memory", is_flag=True, help="Keep data in memory only.")
 @click.option("--retention", default="15d", show_default=True, metavar="DURATION", help="Keep data this long.")
 @click.option("--retention-size", default="0", metavar="SIZE", help="Keep at most this much, for example 2GB.")
 @click.option("--query-timeout", default="2m", show_default=True, metavar="DURATION", help="A query's time.")
 @click.option("--query-concurrency", default=4, show_default=True, type=click.IntRange(1, 64), help="Queries at once.")
-@click.option(
-    "--allow-host", "hosts", multiple=True, metavar="NAME", help="Answer under this name too; * for any."
-)
+@click.option("--allow-host", "hosts", multiple=True, metavar="NAME", help="Answer under this name too; * for any.")
 @click.option("--allow-origin", "origins", multiple=True, metavar="URL", help="Let pages from there ask (CORS).")
 @click.option("--self-scrape/--no-self-scrape", default=True, help="Scrape the server's own metrics.  [default: on]")
 def command(

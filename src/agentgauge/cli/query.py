@@ -1,0 +1,141 @@
+"""``agentgauge query``: PromQL from a server, a file or any Prometheus-compatible URL; a table, a plot or JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+from datetime import datetime
+
+import click
+from rich.console import Console
+
+from agentgauge.backends.backend import Backend
+from agentgauge.backends.url import backend_from_url
+from agentgauge.cli.drawing import print_instant, print_range
+from agentgauge.errors import AgentgaugeError, BackendError, BadQuery, ConfigError
+from agentgauge.model.clock import SystemClock
+from agentgauge.model.series import Result
+from agentgauge.server.api import result_to_json
+from agentgauge.server.config import parse_duration_ms, server_url
+
+_POSITION = re.compile(r"(\d+):(\d+): ")
+
+
+@click.command()
+@click.argument("promql")
+@click.option("--url", metavar="URL", help="Ask this Prometheus-compatible server; user:password@ may be in it.")
+@click.option("--db", metavar="FILE", help="Ask a data file, read only; a server may be writing to it.")
+@click.option("--server", is_flag=True, help="Ask the local server, the default; AGENTGAUGE_LISTEN says where.")
+@click.option("--time", "at", metavar="TIME", help="Evaluate then: RFC 3339 or seconds since 1970; default now.")
+@click.option("--range", "range_", metavar="DURATION", help="Evaluate over this long until then, and draw it: 1h.")
+@click.option("--step", metavar="DURATION", help="Step of --range; default: one per column.")
+@click.option("--json", "as_json", is_flag=True, help="Print what the HTTP API would.")
+@click.option("--timeout", default="2m", show_default=True, metavar="DURATION", help="Give up after this long.")
+def command(
+    promql: str,
+    url: str | None,
+    db: str | None,
+    server: bool,
+    at: str | None,
+    range_: str | None,
+    step: str | None,
+    as_json: bool,
+    timeout: str,
+) -> int:
+    """Answer PROMQL once.
+
+    \b
+    agentgauge query 'sum by (agent) (rate(agent_tasks_total[5m]))'
+    agentgauge query --range 1h 'agent_active_count'
+    agentgauge query --url http://127.0.0.1:9090 --json 'up'
+    """  # noqa: D301 - click's mark for lines to keep is the character, not the text
+    if sum([url is not None, db is not None, server]) > 1:
+        raise click.UsageError("--url, --db and --server exclude each other")
+    if step is not None and range_ is None:
+        raise click.UsageError("--step needs --range")
+    address = _address(url, db)
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    end_ms = SystemClock.now_ms() if at is None else _time_ms(at)
+    timeout_s = parse_duration_ms(timeout, "--timeout") / 1000
+    try:
+        if range_ is None:
+            result = asyncio.run(_instant(address, promql, end_ms, timeout_s))
+        else:
+            range_ms = parse_duration_ms(range_, "--range")
+            step_ms = parse_duration_ms(step, "--step") if step else max(1000, range_ms // (console.width * 2))
+            result = asyncio.run(_over(address, promql, end_ms - range_ms, end_ms, step_ms, timeout_s))
+    except BadQuery as error:
+        raise AgentgaugeError(_with_caret(promql, str(error))) from None
+    except BackendError as error:
+        raise AgentgaugeError(_with_next_step(error, url)) from None
+    for note in (*result.warnings, *result.infos):
+        print(f"agentgauge: {note}", file=sys.stderr)
+    if as_json:
+        sys.stdout.write(result_to_json(result).decode() + "\n")
+    elif range_ is None:
+        print_instant(console, result)
+    else:
+        print_range(console, result.steps)
+    return 0
+
+
+def _address(url: str | None, db: str | None) -> str:
+    if url is not None:
+        return url
+    if db is not None:
+        if not os.path.exists(db):
+            raise ConfigError(f"there is no file {db!r}")
+        return f"file:{db}"
+    return server_url(os.environ)
+
+
+async def _instant(address: str, promql: str, t_ms: int, timeout_s: float) -> Result:
+    backend = backend_from_url(address)
+    try:
+        return await backend.query(promql, t_ms, timeout_s=timeout_s)
+    finally:
+        await backend.close()
+
+
+async def _over(address: str, promql: str, start_ms: int, end_ms: int, step_ms: int, timeout_s: float) -> Result:
+    backend: Backend = backend_from_url(address)
+    try:
+        return await backend.query_range(promql, start_ms, end_ms, step_ms, timeout_s=timeout_s)
+    finally:
+        await backend.close()
+
+
+def _time_ms(text: str) -> int:
+    try:
+        return round(float(text) * 1000)
+    except (ValueError, OverflowError):
+        pass
+    try:
+        return round(datetime.fromisoformat(text).astimezone().timestamp() * 1000)
+    except (ValueError, OverflowError, OSError):
+        raise ConfigError(f"--time {text!r} is neither RFC 3339 nor seconds since 1970") from None
+
+
+def _with_caret(promql: str, message: str) -> str:
+    """Show the query and a caret under the column that a parse error names."""
+    found = _POSITION.search(message)
+    if found is None:
+        return message
+    line, column = int(found[1]), int(found[2])
+    lines = promql.split("\n")
+    if not 1 <= line <= len(lines) or column > len(lines[line - 1].encode()) + 1:
+        return message
+    # Columns count bytes; the caret stands under characters.
+    before = len(lines[line - 1].encode()[: column - 1].decode(errors="ignore"))
+    return f"{message}\n\n    {lines[line - 1]}\n    {' ' * before}^"
+
+
+def _with_next_step(error: BackendError, url: str | None) -> str:
+    if url is not None:
+        return str(error)
+    return (
+        f"{error}\nIs the server running? Start it with `agentgauge serve`, or ask a file with --db FILE "
+        "or another server with --url URL."
+    )
