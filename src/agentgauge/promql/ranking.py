@@ -89,7 +89,7 @@ def _limit_ratio(scope: Scope, node: Aggregate, vector: Vector, ratio: Values) -
 
 def count_values(scope: Scope, node: Aggregate, vector: Vector) -> Vector:
     """Count the elements of each group that share a value; the value becomes a label."""
-    name = _label_name(node)
+    name = _label_name(scope, node)
     key = group_key(
         node if node.without else Aggregate(node.op, node.expr, None, (*node.grouping, name), False, node.pos)
     )
@@ -113,9 +113,9 @@ def _distinct(values: Values, present: Mask) -> list[tuple[float, Mask]]:
     ]
 
 
-def _label_name(node: Aggregate) -> str:
+def _label_name(scope: Scope, node: Aggregate) -> str:
     assert isinstance(node.param, String), "BUG: the planner lets count_values without a string through"
     name = node.param.value
-    if name == "" or any("\ud800" <= char <= "\udfff" for char in name):
+    if not scope.query.options.allows_label(name):
         raise ExecutionError(f"invalid label name {go_quote(name)}")
     return name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -15,6 +16,9 @@ from agentgauge.promql.annotations import Annotations
 from agentgauge.promql.blocks import SampleBlock
 from agentgauge.promql.nodes import At, AtEdge
 from agentgauge.promql.source import Source
+
+
+_LEGACY_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,12 @@ class Options:
     def closed(self) -> bool:
         """Tell whether windows include their left edge."""
         return self.semantics == "2.x"
+
+    def allows_label(self, name: str) -> bool:
+        """Tell whether a label may have this name: any UTF-8 that is not empty; in 2.x the old alphabet."""
+        if self.semantics == "2.x":
+            return _LEGACY_NAME.fullmatch(name) is not None
+        return name != "" and not any("\ud800" <= char <= "\udfff" for char in name)
 
 
 @dataclass(slots=True)

@@ -41,7 +41,6 @@ class Table:
     resets: Rows | None = None
     _padded: Values | None = None
     _summable: bool | None = None
-    _drops: Values | None = None
 
     def padded(self) -> Values:
         """Return the values with one row more, for ``reduceat`` of a window that ends at the last row."""
@@ -60,14 +59,6 @@ class Table:
         if self.resets is None:
             self.resets = np.flatnonzero((self.values[1:] < self.values[:-1]).any(axis=1)) + 1
         return self.resets
-
-    def drops(self) -> Values:
-        """Return for each cell the value above it when the cell is below that, else 0; one row more than values."""
-        if self._drops is None:
-            self._drops = np.zeros((len(self.values) + 1, self.values.shape[1]))
-            above, below = self.values[:-1], self.values[1:]
-            np.copyto(self._drops[1:-1], above, where=below < above)
-        return self._drops
 
 
 @dataclass(slots=True)

@@ -18,7 +18,6 @@ from agentgauge.promql.regex import Match, compile_re2
 from agentgauge.promql.scope import Scope
 from agentgauge.promql.values import Text, Value, Vector, take_rows
 
-_LEGACY_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _REFERENCE = re.compile(r"\$(?:\$|\{(\w+)\}|(\w+))")
 _CHUNK = re.compile(r"\d+|\D+", re.ASCII)
 
@@ -27,13 +26,6 @@ def text_arg(value: Value) -> str:
     """Return an argument that the planner has checked to be a string."""
     assert isinstance(value, Text), f"BUG: {type(value).__name__} where the planner allows strings only"
     return value.value
-
-
-def valid_label_name(scope: Scope, name: str) -> bool:
-    """Tell whether a label may have this name: any UTF-8 that is not empty; in 2.x the old alphabet."""
-    if scope.query.options.semantics == "2.x":
-        return _LEGACY_NAME.fullmatch(name) is not None
-    return name != "" and not any("\ud800" <= char <= "\udfff" for char in name)
 
 
 def label_replace(scope: Scope, _call: Call, args: Sequence[Value]) -> Value:
@@ -65,7 +57,7 @@ def label_join(scope: Scope, _call: Call, args: Sequence[Value]) -> Value:
 
 
 def _check_name(scope: Scope, name: str, what: str) -> None:
-    if not valid_label_name(scope, name):
+    if not scope.query.options.allows_label(name):
         raise ExecutionError(f"invalid {what}: {name}")
 
 

@@ -10,9 +10,6 @@ import numpy as np
 from agentgauge.model.series import Values
 from agentgauge.promql.windows import Windows
 
-FEW_RESETS = 64
-"""Up to so many reset rows are added one by one; above it every window sums its own."""
-
 
 def rate(windows: Windows) -> Values:
     """Per-second increase of a counter, extrapolated to the window's edges. Needs two samples."""
@@ -72,26 +69,15 @@ def _clamped(to_start: Values, sampled: Values, first: Values, grown: Values) ->
 
 
 def _add_resets(windows: Windows, grown: Values) -> None:
-    """Add to each window the value before every drop inside it."""
-    rows = windows.table.reset_rows()
-    rows = rows[(rows > windows.lo.min()) & (rows < windows.hi.max())] if len(rows) else rows
-    if len(rows) == 0:
-        return
-    if len(rows) > FEW_RESETS or windows.values.shape[1] == 1:
-        grown += _drops_inside(windows)
-        return
-    values = windows.values
-    for row in rows:
-        inside = np.flatnonzero((windows.lo < row) & (row < windows.hi))
-        if len(inside):
-            grown[inside] += np.where(values[row] < values[row - 1], values[row - 1], 0.0)
-
-
-def _drops_inside(windows: Windows) -> Values:
-    index = np.empty(2 * len(windows.lo), np.intp)
-    index[0::2], index[1::2] = windows.lo + 1, windows.hi
-    drops: Values = np.add.reduceat(windows.table.drops(), index, axis=0)[::2]
-    return drops
+    """Add to each window the value before every drop inside it, one drop after the other as Prometheus does."""
+    rows, values = windows.table.reset_rows(), windows.values
+    first = np.searchsorted(rows, windows.lo, "right")
+    n_resets = np.searchsorted(rows, windows.hi, "left") - first
+    for nth in range(int(n_resets.max(initial=0))):
+        having = np.flatnonzero(n_resets > nth)
+        row = rows[first[having] + nth]
+        above = values[row - 1]
+        grown[having] += np.where(values[row] < above, above, 0.0)
 
 
 def irate(windows: Windows) -> Values:
