@@ -28,9 +28,9 @@ class Member:
     questions: Sequence[str]
 
 
-def crew(desk: Desk, site_url: str, embedding_model: str = EMBEDDING_MODEL) -> list[Member]:
-    """Return the crew, at work at this desk."""
-    fetch_page = fetch_tool(site_url)
+def crew(desk: Desk, site_url: str, embedding_model: str = EMBEDDING_MODEL, patience_s: float = 1.5) -> list[Member]:
+    """Return the crew, at work at this desk; ``patience_s`` is how long they wait for a page of the site."""
+    fetch_page = fetch_tool(site_url, patience_s)
 
     def search_docs(agent: str) -> Tool:
         return Retrieval(passages(), _embedder(desk, embedding_model, agent)).tool()
@@ -77,8 +77,10 @@ def _summarizer(desk: Desk) -> Callable[..., str]:
 
 def _embedder(desk: Desk, model: str, agent: str) -> Embed:
     def embed(texts: Sequence[str]) -> Sequence[Sequence[float]]:
-        with noted(desk.diary, "llm", agent, model):
-            return desk.client.embed(model, texts).embeddings
+        with noted(desk.diary, "llm", agent, model) as note:
+            answer = desk.client.embed(model, texts)
+            note.n_prompt = answer.prompt_eval_count or 0
+            return answer.embeddings
 
     return embed
 

@@ -19,12 +19,26 @@ Kind: TypeAlias = Literal["task", "llm", "tool"]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing an agent did: a task, an LLM call or a tool call, and how it ended. ``name`` is the model or tool."""
+    """One thing an agent did: a task, an LLM call or a tool call, and how it ended. ``name`` is the model or tool.
+
+    ``n_prompt``, ``n_completion``: the tokens that the answer named; 0 where none came.
+    """
 
     kind: Kind
     agent: str
     name: str
     outcome: str
+    n_prompt: int = 0
+    n_completion: int = 0
+
+
+@dataclass(slots=True)
+class Note:
+    """An entry in the making."""
+
+    outcome: str = "success"
+    n_prompt: int = 0
+    n_completion: int = 0
 
 
 class Diary:
@@ -38,9 +52,8 @@ class Diary:
         self._entries: list[Entry] = []
         self._file = path.open("a", encoding="utf-8") if path else None
 
-    def write(self, kind: Kind, agent: str, name: str, outcome: str) -> None:
+    def write(self, entry: Entry) -> None:
         """Note one finished thing."""
-        entry = Entry(kind, agent, name, outcome)
         with self._lock:
             self._entries.append(entry)
             if self._file:

@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 import httpx
 import ollama
 
-from agentgauge.demo.diary import Diary, Kind
+from agentgauge.demo.diary import Diary, Entry, Kind, Note
 from agentgauge.demo.tools import Tool
 from agentgauge.record.api import propagate, tool_call
 
@@ -124,13 +124,14 @@ async def run_async(persona: Persona, desk: Desk, question: str) -> str:
 
 def _ask(persona: Persona, desk: Desk, wish: Ask) -> ollama.Message:
     with noted(desk.diary, "llm", persona.name, desk.model) as note:
+        tools = list(persona.tools.values())
         if not persona.stream:
-            return desk.client.chat(desk.model, wish.messages, tools=list(persona.tools.values())).message
+            return _read(note, desk.client.chat(desk.model, wish.messages, tools=tools))
         parts = []
-        for part in desk.client.chat(desk.model, wish.messages, tools=list(persona.tools.values()), stream=True):
-            parts.append(part.message)
+        for part in desk.client.chat(desk.model, wish.messages, tools=tools, stream=True):
+            parts.append(_read(note, part))
             if _had_enough(desk.mischief, parts):
-                note["outcome"] = "cancelled"
+                note.outcome = "cancelled"
                 break
         return _joined(parts)
 
@@ -139,16 +140,23 @@ async def _ask_async(persona: Persona, desk: Desk, wish: Ask) -> ollama.Message:
     with noted(desk.diary, "llm", persona.name, desk.model) as note:
         tools = list(persona.tools.values())
         if not persona.stream:
-            return (await desk.async_client.chat(desk.model, wish.messages, tools=tools)).message
+            return _read(note, await desk.async_client.chat(desk.model, wish.messages, tools=tools))
         parts = []
         stream = await desk.async_client.chat(desk.model, wish.messages, tools=tools, stream=True)
         async for part in stream:
-            parts.append(part.message)
+            parts.append(_read(note, part))
             if _had_enough(desk.mischief, parts):
-                note["outcome"] = "cancelled"
+                note.outcome = "cancelled"
                 await stream.aclose()  # type: ignore[attr-defined]  # it is an async generator
                 break
         return _joined(parts)
+
+
+def _read(note: Note, answer: ollama.ChatResponse) -> ollama.Message:
+    """Return an answer's message; the diary is told the tokens that its last part names."""
+    note.n_prompt += answer.prompt_eval_count or 0
+    note.n_completion += answer.eval_count or 0
+    return answer.message
 
 
 def _had_enough(mischief: Mischief, parts: Sequence[ollama.Message]) -> bool:
@@ -181,19 +189,19 @@ def _use_one(persona: Persona, desk: Desk, name: str, arguments: Mapping[str, An
 
 
 @contextmanager
-def noted(diary: Diary, kind: Kind, agent: str, name: str) -> Generator[dict[str, str]]:
-    """Write the diary's entry for what happens inside; the outcome can be set by hand through the yielded note."""
-    note = {"outcome": "success"}
+def noted(diary: Diary, kind: Kind, agent: str, name: str) -> Generator[Note]:
+    """Write the diary's entry for what happens inside; the yielded note can be filled in."""
+    note = Note()
     try:
         yield note
     except (TimeoutError, httpx.TimeoutException):
-        note["outcome"] = "timeout"
+        note.outcome = "timeout"
         raise
     except (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt):
-        note["outcome"] = "cancelled"
+        note.outcome = "cancelled"
         raise
     except BaseException:
-        note["outcome"] = "failure" if kind == "task" else "error"
+        note.outcome = "failure" if kind == "task" else "error"
         raise
     finally:
-        diary.write(kind, agent, name, note["outcome"])
+        diary.write(Entry(kind, agent, name, note.outcome, note.n_prompt, note.n_completion))
