@@ -53,7 +53,10 @@ class Crew:
     def _work_in_loop(self, n_each: int | None) -> None:
         async def everyone() -> None:
             members = [member for member in self._members if member.style == "asyncio"]
-            await asyncio.gather(*(self._work_async(member, n_each) for member in members))
+            try:
+                await asyncio.gather(*(self._work_async(member, n_each) for member in members))
+            finally:
+                await self._desk.async_client.close()
 
         asyncio.run(everyone())
 
