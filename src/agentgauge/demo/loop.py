@@ -30,6 +30,10 @@ class GaveUpError(Exception):
     """The agent ran out of turns, or of tools that work."""
 
 
+class CutShortError(Exception):
+    """A streamed answer ended before it was done; the client does not say so."""
+
+
 @dataclass(frozen=True, slots=True)
 class Persona:
     """Who an agent is: its name, what it is told to be, its tools and its patience."""
@@ -127,13 +131,13 @@ def _ask(persona: Persona, desk: Desk, wish: Ask) -> ollama.Message:
         tools = list(persona.tools.values())
         if not persona.stream:
             return _read(note, desk.client.chat(desk.model, wish.messages, tools=tools))
-        parts = []
+        parts, part = [], None
         for part in desk.client.chat(desk.model, wish.messages, tools=tools, stream=True):
             parts.append(_read(note, part))
             if _had_enough(desk.mischief, parts):
                 note.outcome = "cancelled"
-                break
-        return _joined(parts)
+                return _joined(parts)
+        return _whole(parts, part)
 
 
 async def _ask_async(persona: Persona, desk: Desk, wish: Ask) -> ollama.Message:
@@ -141,15 +145,15 @@ async def _ask_async(persona: Persona, desk: Desk, wish: Ask) -> ollama.Message:
         tools = list(persona.tools.values())
         if not persona.stream:
             return _read(note, await desk.async_client.chat(desk.model, wish.messages, tools=tools))
-        parts = []
+        parts, part = [], None
         stream = await desk.async_client.chat(desk.model, wish.messages, tools=tools, stream=True)
         async for part in stream:
             parts.append(_read(note, part))
             if _had_enough(desk.mischief, parts):
                 note.outcome = "cancelled"
                 await stream.aclose()  # type: ignore[attr-defined]  # it is an async generator
-                break
-        return _joined(parts)
+                return _joined(parts)
+        return _whole(parts, part)
 
 
 def _read(note: Note, answer: ollama.ChatResponse) -> ollama.Message:
@@ -163,6 +167,12 @@ def _had_enough(mischief: Mischief, parts: Sequence[ollama.Message]) -> bool:
     """Break off a stream of words now and then, never one that brings tool calls."""
     words_only = not any(part.tool_calls for part in parts)
     return words_only and len(parts) == 3 and mischief.chance.random() < mischief.break_off
+
+
+def _whole(parts: Sequence[ollama.Message], last: ollama.ChatResponse | None) -> ollama.Message:
+    if last is None or not last.done:
+        raise CutShortError(f"the answer ended after {len(parts)} parts without a last one")
+    return _joined(parts)
 
 
 def _joined(parts: Sequence[ollama.Message]) -> ollama.Message:

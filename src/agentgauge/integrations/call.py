@@ -89,6 +89,7 @@ class Call:
             return
         self._settled = True
         self._operation.attempt("failed")
+        self._operation.phases(self._unexplained(_now_ns() - self._operation.start_ns))
         self._operation.fail(error)
 
     def settle(self, *, complete: bool) -> None:
@@ -132,7 +133,11 @@ class Call:
     def _phases(self, facts: CallFacts, wall_ns: int) -> Phases:
         if facts.times is not None:
             return phases_within(facts.times, wall_ns)
-        if not self._first_ns or facts.status == "error":
+        return Phases(network_ns=wall_ns) if facts.status == "error" else self._unexplained(wall_ns)
+
+    def _unexplained(self, wall_ns: int) -> Phases:
+        """Split a call of which the server told nothing: at the first bytes of its answer, where some came."""
+        if not self._first_ns:
             return Phases(network_ns=wall_ns)
         prefill_ns = min(self._first_ns - self._operation.start_ns, wall_ns)
         return Phases(prefill_ns=prefill_ns, decode_ns=wall_ns - prefill_ns)
