@@ -1,4 +1,4 @@
-"""What ``import agentgauge`` costs beside ``import prometheus_client``: CPU over a bare interpreter, fresh processes."""
+"""What ``import agentgauge`` costs beside ``import prometheus_client``: CPU over a bare interpreter."""
 
 from __future__ import annotations
 

@@ -13,9 +13,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from agentgauge.expose.apps import asgi_app
 from agentgauge.expose.document import Document
+from agentgauge.model.span import LLMCall, TokenUsage, ToolCall
 from agentgauge.record.ledger import Ledger
 from agentgauge.record.recorder import Recorder
-from agentgauge.model.span import LLMCall, TokenUsage, ToolCall
 
 SIZES = (1_000, 10_000, 100_000)
 UNLIMITED = {"agent": 10_000, "model": 10_000, "tool_name": 10_000, "error_type": 10_000}

@@ -66,4 +66,4 @@ def _add_histograms(metric: ClientMetric, family: Family, size: int, snapshot: S
 def _exemplar(exemplar: Exemplar, scale: int) -> ClientExemplar:
     from prometheus_client.core import Exemplar as ClientExemplar
 
-    return ClientExemplar(dict(exemplar.labels), exemplar.value / scale, exemplar.t_ms / 1000)
+    return ClientExemplar(exemplar.labels(), exemplar.value / scale, exemplar.t_ms / 1000)

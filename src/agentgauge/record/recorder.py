@@ -14,6 +14,7 @@ from agentgauge.model.metrics import CALL_STATUSES, OTHER, SLO_SIDES, TASK_STATU
 from agentgauge.model.span import LLMCall, Phases, Span, Task, TokenUsage, ToolCall
 from agentgauge.record.amounts import elapsed_ns, whole
 from agentgauge.record.ledger import Ledger
+from agentgauge.record.live import LiveTasks
 from agentgauge.record.rows import LLMRows, TaskRows, ToolRows
 from agentgauge.record.snapshot import Exemplar
 
@@ -29,6 +30,9 @@ FAILURE_INDEX = TASK_STATUS_INDEX["failure"]
 
 MAX_KNOWN = 10_000
 """Path components a recorder remembers to have made; names beyond are looked up again each time."""
+
+MAX_ID_CHARACTERS = 128 - len("task_id") - len("trace_id")
+"""OpenMetrics allows an exemplar 128 characters of names and values."""
 
 ROOM = 100
 """Series that must be free for a new agent, model or tool: more than any of them has, the lazy ones included."""
@@ -46,6 +50,7 @@ class Recorder:
         self.ledger = ledger if ledger is not None else Ledger(clock=clock)
         self.clock: Clock = clock if clock is not None else self.ledger.clock
         self.guard = self.ledger.guard
+        self.live = LiveTasks(self.ledger)
         self._forget()
         self.ledger.when_forked.append(self._forget)
 
@@ -333,14 +338,10 @@ class Recorder:
             self.ledger.values_add("agent_errors_total", (agent, component, error_type), 1)
 
     def _keep_exemplar(self, bucket: int, value: int, span: LLMCall | ToolCall | Task) -> None:
-        labels = tuple(
-            (name, text)
-            for name, text in (("task_id", span.task_id), ("trace_id", span.trace_id))
-            if text and isinstance(text, str)
-        )
-        # OpenMetrics allows 128 characters of names and values; one too long is left out, never cut.
-        if labels and sum(len(name) + len(text) for name, text in labels) <= 128:
-            self.ledger.exemplars[bucket] = Exemplar(labels, value, self.clock.now_ms())
+        """Keep an observation with its ids; one that OpenMetrics does not allow is left out, never cut."""
+        task_id, trace_id = span.task_id, span.trace_id
+        if _is_id(task_id) and _is_id(trace_id) and len(task_id) + len(trace_id) <= MAX_ID_CHARACTERS:
+            self.ledger.exemplars[bucket] = Exemplar(task_id, trace_id, value, self.clock.now_ms())
 
     def _refused(self, where: str, *facts: object) -> None:
         self.guard.refused(where, f"cannot be counted: {facts!r}")
@@ -395,3 +396,10 @@ class Recorder:
             rows = self._tasks.get(pair) or self._tasks.setdefault(pair, TaskRows(self.ledger, *pair))
             self._start_path(rows.agent, "own", "")
         return rows
+
+
+def _is_id(text: object) -> bool:
+    """Tell whether a text can stand in an exemplar as it is: some parsers trip over an escape there."""
+    if not isinstance(text, str) or not text.isascii():
+        return False
+    return text.isalnum() or not text or (text.isprintable() and '"' not in text and "\\" not in text)

@@ -152,7 +152,7 @@ def _escape(value: str) -> str:
 
 
 def _exemplar_text(exemplar: Exemplar, scale: int) -> str:
-    pairs = ",".join(f'{name}="{value.translate(_ESCAPES)}"' for name, value in exemplar.labels)
+    pairs = ",".join(f'{name}="{value}"' for name, value in exemplar.labels().items())
     return f" # {{{pairs}}} {_TEXT_OF_SCALE[scale](exemplar.value)} {exemplar.t_ms // 1000}.{exemplar.t_ms % 1000:03d}"
 
 

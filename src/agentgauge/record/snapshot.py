@@ -36,11 +36,16 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class Exemplar:
-    """The last observation of a bucket that has ids: label pairs, value in ledger integers."""
+    """The last observation of a bucket that has ids, either of which may be empty; value in ledger integers."""
 
-    labels: tuple[tuple[str, str], ...]
+    task_id: str
+    trace_id: str
     value: int
     t_ms: int
+
+    def labels(self) -> dict[str, str]:
+        """Return the ids that are there, by label name."""
+        return {name: text for name, text in (("task_id", self.task_id), ("trace_id", self.trace_id)) if text}
 
 
 @dataclass(frozen=True, slots=True)
