@@ -56,7 +56,7 @@ class Crew:
             try:
                 await asyncio.gather(*(self._work_async(member, n_each) for member in members))
             finally:
-                await self._desk.async_client.close()
+                await self._desk.async_client.close()  # type: ignore[no-untyped-call]  # ollama does not type it
 
         asyncio.run(everyone())
 
