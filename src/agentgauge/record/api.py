@@ -6,17 +6,31 @@ The one default ``Recorder`` of a process lives here, made on first use, replace
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, overload
+from typing import Any, Literal, TypeVar, overload
 
+from agentgauge.model.metrics import OTHER
 from agentgauge.model.span import UNKNOWN_AGENT, UNKNOWN_MODEL
 from agentgauge.record.context import CURRENT, current_task
 from agentgauge.record.guard import Guard
+from agentgauge.record.limit import limit
 from agentgauge.record.measure import Measured
-from agentgauge.record.operation import LLMOperation, TaskOperation, ToolOperation
+from agentgauge.record.operation import LLMOperation, ToolOperation, WaitOperation
 from agentgauge.record.propagate import propagate
 from agentgauge.record.recorder import Recorder
+from agentgauge.record.run import TaskOperation
 
-__all__ = ["current_task", "default_recorder", "guard", "llm_call", "propagate", "task", "tool_call", "use_recorder"]
+__all__ = [
+    "current_task",
+    "default_recorder",
+    "guard",
+    "limit",
+    "llm_call",
+    "propagate",
+    "task",
+    "tool_call",
+    "use_recorder",
+    "wait",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -49,8 +63,22 @@ def use_recorder(recorder: Recorder) -> Callable[[], None]:
 @overload
 def task(agent: F, /) -> F: ...
 @overload
-def task(agent: str = "", agent_type: str = "", *, trace_id: str = "") -> Measured[TaskOperation]: ...
-def task(agent: Any = "", agent_type: str = "", *, trace_id: str = "") -> Any:
+def task(
+    agent: str = "",
+    agent_type: str = "",
+    *,
+    slo_s: float | None = None,
+    detached: bool = False,
+    trace_id: str = "",
+) -> Measured[TaskOperation]: ...
+def task(
+    agent: Any = "",
+    agent_type: str = "",
+    *,
+    slo_s: float | None = None,
+    detached: bool = False,
+    trace_id: str = "",
+) -> Any:
     """Measure one run of an agent; inside another task it is a sub-agent's.
 
     Example::
@@ -64,11 +92,21 @@ def task(agent: Any = "", agent_type: str = "", *, trace_id: str = "") -> Any:
     Args:
         agent: the agent's name; a decorated function's name when left out.
         agent_type: its kind, for ``agent_active_count``; its name when left out.
+        slo_s: seconds it may take; the agent's objective given to ``start``, else its running p95, when left out.
+        detached: whether a task inside another is left to itself, so that the outer one's time holds none of it.
         trace_id: an id of the host's tracing, for exemplars.
     """
 
     def begin(name: str) -> TaskOperation:
-        return TaskOperation(default_recorder(), CURRENT.get(), agent or name or UNKNOWN_AGENT, agent_type, trace_id)
+        return TaskOperation(
+            default_recorder(),
+            CURRENT.get(),
+            _name(agent, name or UNKNOWN_AGENT),
+            _name(agent_type, ""),
+            trace_id=trace_id,
+            slo_s=slo_s,
+            detached=detached,
+        )
 
     if callable(agent):
         function, agent = agent, ""
@@ -79,8 +117,8 @@ def task(agent: Any = "", agent_type: str = "", *, trace_id: str = "") -> Any:
 @overload
 def llm_call(model: F, /) -> F: ...
 @overload
-def llm_call(model: str = "") -> Measured[LLMOperation]: ...
-def llm_call(model: Any = "") -> Any:
+def llm_call(model: str = "", *, race: bool = False, detached: bool = False) -> Measured[LLMOperation]: ...
+def llm_call(model: Any = "", *, race: bool = False, detached: bool = False) -> Any:
     """Measure one request to a model, sent to last byte read.
 
     Example::
@@ -91,10 +129,13 @@ def llm_call(model: Any = "") -> Any:
 
     Args:
         model: the model's name; ``unknown`` when left out, ``call.set_model(name)`` says it later.
+        race: whether it runs against others and only the first counts: the task's what-if gets no upper bound.
+        detached: whether the task does not wait for it.
     """
 
     def begin(name: str) -> LLMOperation:
-        return LLMOperation(default_recorder(), CURRENT.get(), model or UNKNOWN_MODEL)
+        parent = CURRENT.get()
+        return LLMOperation(default_recorder(), parent, _name(model, UNKNOWN_MODEL), race=race, detached=detached)
 
     if callable(model):
         function, model = model, ""
@@ -105,9 +146,12 @@ def llm_call(model: Any = "") -> Any:
 @overload
 def tool_call(name: F, /) -> F: ...
 @overload
-def tool_call(name: str = "") -> Measured[ToolOperation]: ...
-def tool_call(name: Any = "") -> Any:
+def tool_call(name: str = "", *, race: bool = False, detached: bool = False) -> Measured[ToolOperation]: ...
+def tool_call(name: Any = "", *, race: bool = False, detached: bool = False) -> Any:
     """Measure one execution of a tool.
+
+    A decorated function's arguments and result are compared, as hashes, with those of the task's earlier calls, to
+    count calls that repeat; in a block, ``call.arguments(...)`` and ``call.result(...)`` say them.
 
     Example::
 
@@ -119,12 +163,45 @@ def tool_call(name: Any = "") -> Any:
 
     Args:
         name: the tool's name; a decorated function's name when left out.
+        race: whether it runs against others and only the first counts: the task's what-if gets no upper bound.
+        detached: whether the task does not wait for it.
     """
 
     def begin(function_name: str) -> ToolOperation:
-        return ToolOperation(default_recorder(), CURRENT.get(), name or function_name or "unknown")
+        parent = CURRENT.get()
+        tool_name = _name(name, function_name or "unknown")
+        return ToolOperation(default_recorder(), parent, tool_name, race=race, detached=detached)
 
     if callable(name):
         function, name = name, ""
         return Measured(begin)(function)
     return Measured(begin)
+
+
+def wait(reason: str, *, component: Literal["wait", "backoff", "client_wait"] = "wait") -> Measured[WaitOperation]:
+    """Measure time in which the task waits for its turn: a rate limit, a lock, a person. See also ``limit``.
+
+    Example::
+
+        with ag.wait("approval"):
+            answer = input("Go on? ")
+
+    Args:
+        reason: what is waited for; one of few.
+        component: ``backoff`` for the sleep between attempts, ``client_wait`` for a call held back in this process.
+    """
+
+    def begin(_: str) -> WaitOperation:
+        return WaitOperation(default_recorder(), CURRENT.get(), _name(reason, "unknown"), component)
+
+    return Measured(begin)
+
+
+def _name(given: object, default: str) -> str:
+    """Return a name as it can be counted: the default for none, ``__other__`` for what is no text."""
+    if isinstance(given, str):
+        return given or default
+    if not given:
+        return default
+    guard().refused("name", f"a name must be a str, not {type(given).__name__}")
+    return OTHER

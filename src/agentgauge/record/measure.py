@@ -18,6 +18,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Endable(Enclosing, Protocol):
     """An operation, as far as blocks and wrappers know it."""
 
+    def arguments(self, *values: object, **named: object) -> None:
+        """Take what a decorated function was called with."""
+
+    def result(self, value: object) -> None:
+        """Take what a decorated function returned."""
+
     def finish(self) -> None:
         """End it as a success."""
 

@@ -25,6 +25,9 @@ Weight: TypeAlias = "tuple[int, int]"
 Parts: TypeAlias = "dict[tuple[PathKey, int], int]"
 """(component and name, denominator) -> sum of numerator times nanoseconds."""
 
+CALLED = frozenset({"agent", "backoff", "client_wait", "llm", "retry", "tool", "wait"})
+"""Components whose nodes are calls; branches and phases are parts of what they belong to."""
+
 _end_of = attrgetter("end_ns")
 
 
@@ -178,3 +181,16 @@ def _events(root: Node) -> list[tuple[int, int, int, Node]]:
                 stack.append(child)
     events.sort()
     return events
+
+
+def calls(root: Node) -> dict[PathKey, int]:
+    """Return how often each (component, name) was called, on the path or not; the root counts once as ``own``."""
+    counts: dict[PathKey, int] = {root.key: 1}
+    stack = [root]
+    while stack:
+        for child in stack.pop().children or ():
+            if child.key[0] in CALLED:
+                counts[child.key] = counts.get(child.key, 0) + 1
+            if child.children:
+                stack.append(child)
+    return counts

@@ -41,6 +41,7 @@ def wrapped(function: F, begin: Begin) -> F:
 def _function(function: Callable[..., Any], begin: Callable[[], Endable]) -> Callable[..., Any]:
     def run(*args: Any, **kwargs: Any) -> Any:
         operation = begin()
+        operation.arguments(*args, **kwargs)
         token = CURRENT.set(operation)
         try:
             result = function(*args, **kwargs)
@@ -48,6 +49,7 @@ def _function(function: Callable[..., Any], begin: Callable[[], Endable]) -> Cal
             operation.fail(error)
             raise
         else:
+            operation.result(result)
             operation.finish()
             return result
         finally:
@@ -59,6 +61,7 @@ def _function(function: Callable[..., Any], begin: Callable[[], Endable]) -> Cal
 def _coroutine(function: Callable[..., Any], begin: Callable[[], Endable]) -> Callable[..., Any]:
     async def run(*args: Any, **kwargs: Any) -> Any:
         operation = begin()
+        operation.arguments(*args, **kwargs)
         token = CURRENT.set(operation)
         try:
             result = await function(*args, **kwargs)
@@ -66,6 +69,7 @@ def _coroutine(function: Callable[..., Any], begin: Callable[[], Endable]) -> Ca
             operation.fail(error)
             raise
         else:
+            operation.result(result)
             operation.finish()
             return result
         finally:

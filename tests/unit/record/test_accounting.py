@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import Counter
 from dataclasses import dataclass, field
@@ -100,7 +101,7 @@ def swept(root: Work) -> tuple[Counter[str], Counter[tuple[str, str]]]:
         return states, solo
     works = all_works(cut)
     times = sorted({t for work in works for t in (work.start, work.end)})
-    for start, end in zip(times, times[1:], strict=False):
+    for start, end in itertools.pairwise(times):
         leaves = [
             work
             for work in works
@@ -210,7 +211,7 @@ def test_golden_cases(case: str) -> None:
 
 
 def test_the_worked_example() -> None:
-    """The example of the specification: path, state and alone seconds, phases as children of their calls."""
+    """The example of the specification: path and alone seconds, phases as children of their calls."""
     first = Work(
         "llm", 0, 3_000, [Work("queue", 0, 1_000), Work("prefill", 1_000, 1_500), Work("decode", 1_500, 3_000)]
     )

@@ -1,0 +1,82 @@
+"""Branches: a node for each line of execution inside a task, so that the steps of siblings do not mix.
+
+An asyncio task gets one by itself when its first operation starts, until it is done. A thread gets one from
+``propagate``, which sees it begin and end; under ``asyncio.to_thread`` or a copied context alone there is none, so
+several operations of one such thread stand directly below the task: harmless for one, a looser what-if for more.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from agentgauge.record.lane import current_lane, running_asyncio_task
+from agentgauge.record.node import Node
+
+if TYPE_CHECKING:
+    from agentgauge.record.context import Enclosing
+    from agentgauge.record.live import LiveTask
+    from agentgauge.record.recorder import Recorder
+    from agentgauge.record.run import TaskOperation
+
+
+def node_below(recorder: Recorder, parent: Enclosing, task: LiveTask, lane: int) -> Node | None:
+    """Return the node that an operation of this lane stands below: the parent's, or its branch for the lane."""
+    node = parent.node
+    if node is None:
+        return None
+    branches = task.branches.get(id(node))
+    if parent.lane == lane:
+        if branches:
+            _end_stale(recorder, task, branches)
+        return node
+    if branches is not None and lane in branches:
+        return branches[lane][1]
+    asyncio_task = running_asyncio_task()
+    return node if asyncio_task is None else _branch_off(recorder, task, node, lane, asyncio_task)
+
+
+def _branch_off(recorder: Recorder, task: LiveTask, parent: Node, lane: int, asyncio_task: Any) -> Node:
+    branch = Node(parent.key, parent)
+    recorder.live.start(task, branch, recorder.clock.monotonic_ns())
+    task.branches.setdefault(id(parent), {})[lane] = (asyncio_task, branch)
+    asyncio_task.add_done_callback(functools.partial(_done, recorder, task, id(parent), lane))
+    return branch
+
+
+def _done(recorder: Recorder, task: LiveTask, parent_id: int, lane: int, _: Any) -> None:
+    with recorder.guard("branch"):
+        _end(recorder, task, task.branches.get(parent_id), lane)
+
+
+def _end_stale(recorder: Recorder, task: LiveTask, branches: dict[int, tuple[Any, Node]]) -> None:
+    """End branches that are over: who awaits a task may run before its callback does."""
+    for lane, (asyncio_task, _) in list(branches.items()):
+        if asyncio_task.done():
+            _end(recorder, task, branches, lane)
+
+
+def _end(recorder: Recorder, task: LiveTask, branches: dict[int, tuple[Any, Node]] | None, lane: int) -> None:
+    found = branches.pop(lane, None) if branches else None
+    if found is not None:
+        recorder.live.end(task, found[1], recorder.clock.monotonic_ns())
+
+
+class Branch:
+    """A function's run in another thread, inside the task that sent it there."""
+
+    __slots__ = ("lane", "live", "node", "recorder", "task")
+
+    def __init__(self, parent: Enclosing) -> None:
+        self.recorder = recorder = parent.recorder
+        self.task: TaskOperation | None = parent.task
+        self.live = parent.live
+        self.lane = current_lane()
+        self.node = None if parent.node is None else Node(parent.node.key, parent.node)
+        if self.live is not None and self.node is not None:
+            recorder.live.start(self.live, self.node, recorder.clock.monotonic_ns())
+
+    def finish(self) -> None:
+        """End the branch."""
+        if self.live is not None and self.node is not None:
+            self.recorder.live.end(self.live, self.node, self.recorder.clock.monotonic_ns())
