@@ -9,6 +9,7 @@ Source: https://prometheus.io/docs/prometheus/latest/querying/api/.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
@@ -170,8 +171,7 @@ class HttpBackend:
         except TimeoutError:
             raise QueryTimeout(f"{self._base} gave no answer within {limit_s:g} s") from None
         except aiohttp.ClientConnectorError as error:
-            reason = error.os_error.strerror or str(error.os_error)
-            raise BackendError(self._base, f"cannot reach {self._base}: {reason}") from None
+            raise BackendError(self._base, f"cannot reach {self._base}: {_reason(error.os_error)}") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise BackendError(self._base, f"{self._base} broke off: {type(error).__name__}: {error}") from None
         return self._envelope(status, body)
@@ -232,3 +232,8 @@ def _set_params(selectors: Sequence[str], start_ms: int | None, end_ms: int | No
     if end_ms is not None:
         params.append(("end", _seconds(end_ms)))
     return [*params, ("limit", str(limit))] if limit else params
+
+
+def _reason(error: OSError) -> str:
+    """Return the system's words for a failed connection; asyncio's own repeat the address."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)

@@ -15,8 +15,10 @@ import click
 from agentgauge.errors import AgentgaugeError, NotInstalled
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("agentgauge.cli.demo", "Show small real agents at work on a simulated model."),
     "query": ("agentgauge.cli.query", "Answer PromQL from a server, a file or any Prometheus-compatible URL."),
     "serve": ("agentgauge.cli.serve", "Scrape agents, store and answer: the page, the HTTP API."),
+    "simulate": ("agentgauge.cli.simulate", "Be an Ollama server without a model, for tests and demos."),
 }
 """Name to module and help line; the module has ``command``, a ``click.Command``."""
 

@@ -17,8 +17,8 @@ from agentgauge.cli.drawing import print_instant, print_range
 from agentgauge.errors import AgentgaugeError, BackendError, BadQuery, ConfigError
 from agentgauge.model.clock import SystemClock
 from agentgauge.model.series import Result
-from agentgauge.server.api import result_to_json
 from agentgauge.server.config import parse_duration_ms, server_url
+from agentgauge.server.json import result_data, success
 
 _POSITION = re.compile(r"(\d+):(\d+): ")
 
@@ -73,7 +73,7 @@ def command(
     for note in (*result.warnings, *result.infos):
         print(f"agentgauge: {note}", file=sys.stderr)
     if as_json:
-        sys.stdout.write(result_to_json(result).decode() + "\n")
+        sys.stdout.write(success(result_data(result, end_ms), result.warnings, result.infos).decode() + "\n")
     elif range_ is None:
         print_instant(console, result)
     else:

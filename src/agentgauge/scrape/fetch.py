@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import zlib
 from dataclasses import dataclass
 
@@ -41,7 +42,7 @@ async def fetch_text(session: aiohttp.ClientSession, url: str, limits: Limits) -
     except TimeoutError:
         raise ScrapeFailed(f"no complete answer within {limits.timeout_s:g} s") from None
     except aiohttp.ClientConnectorError as error:
-        raise ScrapeFailed(f"cannot connect: {error.os_error.strerror or error.os_error}") from None
+        raise ScrapeFailed(f"cannot connect: {_reason(error.os_error)}") from None
     except (aiohttp.ClientError, ValueError, OSError) as error:
         raise ScrapeFailed(f"{type(error).__name__}: {error}"[:300]) from None
 
@@ -107,3 +108,8 @@ class Inflate:
             self._n_out += len(piece)
             chunk = self._member.unconsumed_tail or self._member.unused_data
         return bytes(out)
+
+
+def _reason(error: OSError) -> str:
+    """Return the system's words for a failed connection; asyncio's own repeat the address."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)

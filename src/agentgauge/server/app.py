@@ -17,6 +17,7 @@ from agentgauge.model.clock import Clock
 from agentgauge.server.api import api_routes
 from agentgauge.server.guard import Guard
 from agentgauge.server.live import view_routes
+from agentgauge.server.status import Status
 from agentgauge.server.stream import Live
 
 
@@ -29,6 +30,7 @@ class State:
     live: Live
     targets_view: Callable[[], dict[str, Any]]
     metrics_app: AsgiApp
+    status: Status
     interval_s: float = 5.0
     version: str = ""
     allowed_hosts: tuple[str, ...] = ()
@@ -46,7 +48,7 @@ def create_app(state: State) -> Starlette:
 def routes(state: State) -> list[BaseRoute]:
     """Return ROUTES for a state."""
     return [
-        *api_routes(state.backend, state.targets_view, clock=state.clock),
+        *api_routes(state.backend, state.targets_view, clock=state.clock, status=state.status),
         Route("/metrics", _Asgi(state.metrics_app), methods=["GET", "HEAD"]),
         *view_routes(state.backend, state.clock, interval_s=state.interval_s, version=state.version, live=state.live),
     ]

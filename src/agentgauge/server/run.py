@@ -30,8 +30,9 @@ from agentgauge.scrape.discovery import Discovery
 from agentgauge.scrape.loop import ScrapeLoop
 from agentgauge.scrape.target import Limits, Target, target_from_address
 from agentgauge.server.app import State, create_app
-from agentgauge.server.config import Config
+from agentgauge.server.config import DAY_MS, Config
 from agentgauge.server.port import bind_socket
+from agentgauge.server.status import Status
 from agentgauge.server.stream import Live
 from agentgauge.server.targets import targets_json
 
@@ -89,7 +90,7 @@ def open_database(config: Config) -> Database:
         ConfigError: its folder cannot be made.
     """
     if config.db is None:
-        return Database.in_memory(retention_ms=config.retention_ms)
+        return Database.in_memory()
     try:
         config.db.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -122,6 +123,7 @@ class _Running:
             live=self._live,
             targets_view=lambda: targets_json(self._scrape.states, self._scrape.interval_s, self._scrape.timeout_s),
             metrics_app=asgi_app(Document(Ledger())),
+            status=Status(start_ms=clock.now_ms(), retention=f"{config.retention_ms / DAY_MS:g}d"),
             interval_s=config.interval_s,
             version=version("agentgauge"),
             allowed_hosts=(*config.allowed_hosts, config.host),
