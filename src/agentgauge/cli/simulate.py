@@ -28,9 +28,7 @@ def command() -> None:
 @click.option("--port", type=click.IntRange(0, 65535), help="0 takes a free one.  [default: 11434, or OLLAMA_HOST]")
 @click.option("--preset", default="rtx4090-8b", show_default=True, help="Machine and size, for example m1-3b; or tiny.")
 @click.option("--models", default="", help="Names, comma-separated, instead of the preset's; any name will do.")
-@click.option(
-    "--parallel", type=click.IntRange(1), help="Requests at once per model.  [default: OLLAMA_NUM_PARALLEL or 1]"
-)
+@click.option("--parallel", type=click.IntRange(1), help="Requests at once per model.  [default: 1]")
 @click.option("--max-queue", type=click.IntRange(0), help="Requests that may wait for a load.  [default: 512]")
 @click.option("--max-loaded", type=click.IntRange(0), help="Models at once.  [default: 3]")
 @click.option("--context-length", type=click.IntRange(1), help="Tokens per slot.  [default: by the version's rule]")
@@ -39,9 +37,7 @@ def command() -> None:
 @click.option("--seed", default=0, show_default=True, help="The same seed and requests give the same answers.")
 @click.option("--speed", default=1.0, show_default=True, help="Divides every duration.")
 @click.option("--fault", "faults", multiple=True, metavar="KIND:SHARE", help=_FAULT_HELP)
-@click.option(
-    "--log", type=click.Path(dir_okay=False, path_type=Path), help="Write what was sent, a JSON line a request."
-)
+@click.option("--log", type=click.Path(dir_okay=False, path_type=Path), help="Write what was sent, as JSON lines.")
 @click.option("--quiet", is_flag=True, help="No access lines on stderr.")
 def ollama(
     host: str | None,

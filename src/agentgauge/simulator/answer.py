@@ -62,13 +62,9 @@ SILENT = Piece()
 
 def answer_of(reply: Reply, limit: int | None, call_ids: tuple[str, ...] = ()) -> Answer:
     """Return a reply as tokens, at most ``limit`` of them (None or negative = no limit)."""
-    made: Tokens = ()
-    pieces: list[Piece] = []
-    for piece in tokens(reply.thinking):
-        made, pieces = (*made, piece), [*pieces, Piece(thinking=piece)]
-    for piece in tokens(reply.content):
-        pieces.append(Piece(content=piece))
-    made += tokens(reply.content)
+    thinking, content = tokens(reply.thinking), tokens(reply.content)
+    made = thinking + content
+    pieces = [Piece(thinking=token) for token in thinking] + [Piece(content=token) for token in content]
     for index, call in enumerate(reply.tool_calls):
         steps = call_tokens({"name": call.name, "arguments": call.arguments})
         made += steps

@@ -13,8 +13,8 @@ from agentgauge.simulator.config import SimulatorConfig
 from agentgauge.simulator.connection import Connection, Request
 from agentgauge.simulator.embedding import embedding
 from agentgauge.simulator.faults import BUSY, CRASH, MIDSTREAM, Fault
-from agentgauge.simulator.presets import Model, Preset
 from agentgauge.simulator.prepare import Prepared, check, prepare, seed_of
+from agentgauge.simulator.presets import Model, Preset
 from agentgauge.simulator.protocols import embedded_for, error_for, json_headers_for, refuse_missing, writer_for
 from agentgauge.simulator.runner import Work
 from agentgauge.simulator.scheduler import Event, Finished, Refused, Timing, TokenSampled

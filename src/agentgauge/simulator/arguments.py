@@ -148,12 +148,12 @@ def _sql(described: str, hints: Hints) -> str:
 def _path(described: str, hints: Hints, *, url: bool) -> str:
     asked = re.findall(r"https?://\S+", hints.question) if url else _PATH.findall(hints.question)
     if asked:
-        return asked[0].rstrip("?.,!")
-    offered = _PATH.findall(described)
+        return str(asked[0]).rstrip("?.,!")
+    offered: list[str] = _PATH.findall(described)
     words = hints.question.lower()
     fitting = [path for path in offered if path.rstrip("/").rpartition("/")[2] in words]
     if fitting or offered:
-        return hints.rng.choice(fitting or offered)
+        return str(hints.rng.choice(fitting or offered))
     return "http://127.0.0.1/" if url else "/"
 
 

@@ -128,7 +128,7 @@ def _kin(a: str, b: str) -> bool:
 def _arguments(turn: Turn, function: Mapping[str, Any], rng: random.Random) -> Mapping[str, Any]:
     arguments = arguments_for(function, _hints(turn, rng))
     if turn.bad_arguments:
-        return {key: "¿?" for key in arguments}
+        return dict.fromkeys(arguments, "¿?")
     return arguments
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from agentgauge.errors import ConfigError
 from agentgauge.simulator.answer import Reply
@@ -54,9 +55,9 @@ class SimulatorConfig:
             )
 
 
-def settings_from_environment(environ: Mapping[str, str]) -> dict[str, object]:
+def settings_from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     """Return the fields that Ollama's own OLLAMA_* variables set; raises ConfigError for text that is no number."""
-    found: dict[str, object] = {}
+    found: dict[str, Any] = {}
     for variable, name in (
         ("OLLAMA_NUM_PARALLEL", "parallel"),
         ("OLLAMA_MAX_QUEUE", "max_queue"),

@@ -7,7 +7,9 @@ import re
 import zlib
 
 _WORD = re.compile(r"[^\W_]+")
-_STOP = frozenset("a an and are as at be by for from has in is it its of on or that the this to was what with".split())
+_STOP = frozenset(re.findall(r"\w+", "a an and are as at be by for from has in is it of on or that the this to was with"))
+    re.findall(r"\w+", "a an and are as at be by for from has in is it its of on or that the this to was what with")
+)
 
 
 def embedding(text: str, length: int) -> list[float]:

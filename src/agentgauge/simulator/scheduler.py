@@ -281,7 +281,8 @@ class Scheduler:
 
     def _loaded(self, t_ns: int) -> None:
         job, runner = self._in_hand, self._loading
-        assert job is not None and runner is not None, "BUG: a load ended that nobody waits for"
+        assert job is not None, "BUG: a load ended that nobody waits for"
+        assert runner is not None, "BUG: a load ended of no runner"
         self._in_hand = self._loading = None
         runner.ready = True
         self._obtain(job, runner, t_ns)

@@ -182,9 +182,7 @@ class SimulatedOllama:
 
 def _listen_error(host: str, port: int, error: OSError) -> Exception:
     if error.errno == errno.EADDRINUSE:
-        message = (
-            f"port {port} on {host} is in use; end what holds it (ss -ltnp 'sport = :{port}') or give --port another"
-        )
+        message = f"port {port} on {host} is in use (by whom: ss -ltnp 'sport = :{port}'); choose another port, or 0"
         return PortInUse(host, port, message)
     return ConfigError(f"cannot listen on {host}:{port}: {error.strerror or error}")
 
@@ -206,7 +204,7 @@ def run_in_thread(config: SimulatorConfig | None = None) -> Generator[SimulatedO
     sim = SimulatedOllama(config)
     ready = threading.Event()
     failure: list[BaseException] = []
-    ends: list[Callable[[], None]] = []
+    ends: list[Callable[[], object]] = []
 
     async def live() -> None:
         stop = asyncio.Event()
