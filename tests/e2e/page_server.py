@@ -74,7 +74,7 @@ class InventedBackend:
         lookback_ms: int | None = None,
     ) -> Result:
         if "boom" in expr:
-            raise BackendError("the backend fell over, as asked")
+            raise BackendError("invented", "the backend fell over, as asked")
         return Result("matrix", self._steps(expr, np.arange(start_ms, end_ms + 1, step_ms, dtype=np.int64)))
 
     async def series(
@@ -122,6 +122,8 @@ class InventedBackend:
         return StepMatrix([labels_from_mapping(labels) for labels, _ in rows], t_ms, values, present)
 
     def _values(self, expr: str, labels: Mapping[str, str], t_ms: Any) -> Any:
+        if expr.startswith("count("):
+            return np.full(len(t_ms), _level(expr, labels, 0))
         seed = zlib.crc32(repr(sorted(labels.items())).encode()) % 997 / 997
         wave = 1 + 0.22 * np.sin(t_ms / 61_000 + 6 * seed) + 0.1 * np.sin(t_ms / 17_000 + 40 * seed)
         wave = wave + 0.06 * np.sin(t_ms / 3_100 + 11 * seed)
@@ -141,7 +143,7 @@ def _level(expr: str, labels: Mapping[str, str], seed: float) -> float:
         return float(len(AGENTS))
     if ") / sum by (agent)" in expr or "> 0)" in expr:
         return 1800 + 2600 * seed
-    base = next((value for key, value in BASE.items() if key in metric_names(expr)[0]), 1.0)
+    base = next((value for key, value in BASE.items() if key in "".join(metric_names(expr)[:1])), 1.0)
     quantile = re.match(r"histogram_quantile\(([\d.]+)", expr)
     spread = {"0.5": 0.35, "0.99": 1.9}.get(quantile[1], 1.0) if quantile else 1.0
     total = math.prod((len(AGENTS) if expr.startswith("sum(rate") else 1, spread))

@@ -86,6 +86,12 @@ export function appendStep(
   return { grid: { ...grid, startMs: grid.startMs + shift * grid.stepMs }, series: alive }
 }
 
+/** The time of a series' first value, ms; null when it has none. */
+export function firstMs(grid: Grid, cells: readonly Cell[]): number | null {
+  const i = cells.findIndex((cell) => cell !== null)
+  return i < 0 ? null : grid.startMs + i * grid.stepMs
+}
+
 export function lastOf(cells: readonly Cell[]): Cell {
   for (let i = cells.length - 1; i >= 0; i--) if (cells[i] !== null) return cells[i]!
   return null

@@ -107,12 +107,13 @@ function LiveButton() {
   return (
     <button
       type="button"
-      class={`live ${state}`}
+      class="live-button"
+      data-state={state}
       aria-pressed={!isPaused}
       title={`${isPaused ? 'Resume' : 'Pause'} (space); the newest value is ${ago(behindMs.value ?? 0)} old`}
       onClick={isPaused ? resume : pause}
     >
-      <span class={`dot ${state}`} />
+      <span class="dot" data-state={state} />
       {WORDS[state]}
     </button>
   )

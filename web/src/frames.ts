@@ -1,8 +1,8 @@
 // What each chart shows: its series on the page's grid, or why there are none.
 
-import { type Signal, batch, signal } from '@preact/signals'
+import { type Signal, batch, computed, signal } from '@preact/signals'
 
-import { type Grid, type Labels, type Series, alignSeries, appendStep, endOf, gridOf, keyOf } from './align'
+import { type Grid, type Labels, type Series, alignSeries, appendStep, endOf, firstMs, gridOf, keyOf } from './align'
 import {
   type PanelDef,
   type Panels,
@@ -51,6 +51,18 @@ export function panelsOf(kind: PanelDef['kind']): PanelDef[] {
 function isDrawn(panel: PanelDef): boolean {
   return panel.kind === 'chart' || (panel.kind === 'tile' && !panel.hints.pick)
 }
+
+/** Least width of young data on display: three points should not look like a history. */
+const YOUNG_WIDTH_MS = 60_000
+
+/** Where the charts begin: at the range's start, or, while everything is younger than that, where the data begins. */
+export const beginMs = computed<number | null>(() => {
+  const drawn = panels.value?.panels.filter((panel) => panel.kind === 'chart').map((panel) => frameOf(panel.id).value) ?? []
+  const firsts = drawn.flatMap(({ grid, series }) => series.map((one) => firstMs(grid, one.values))).filter((ms) => ms !== null)
+  const grid = drawn.find((frame) => frame.series.length)?.grid
+  if (!grid || !firsts.length || !follows(range.value)) return null
+  return Math.max(grid.startMs, Math.min(Math.min(...firsts), endOf(grid) - YOUNG_WIDTH_MS))
+})
 
 let loading: AbortController | null = null
 

@@ -51,8 +51,8 @@ export function toggleTheme(): void {
 
 export function goTo(next: Page): void {
   if (page.value === next) return
+  history.pushState(null, '', address({}, next))
   page.value = next
-  history.pushState(null, '', address())
 }
 
 /** The address of the page as it is, with other parameters where given. */

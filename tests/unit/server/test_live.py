@@ -35,7 +35,7 @@ class OneBackend:
     ) -> Result:
         self.asked.append((expr, t_ms))
         if self.failing and self.failing in expr:
-            raise BackendError("gone away")
+            raise BackendError("http://elsewhere", "gone away")
         steps = StepMatrix(
             [(("__name__", "m"), ("agent", "a"))],
             np.array([t_ms or 0], np.int64),

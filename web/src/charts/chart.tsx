@@ -23,10 +23,12 @@ export interface ChartProps {
   series: Series[]
   stack?: boolean
   keepOrder?: boolean
+  /** Where the time axis begins; the grid's start when null. */
+  beginMs?: number | null
   onZoom?: (startMs: number, endMs: number) => void
 }
 
-export function Chart({ title, unit, grid, series, stack = false, keepOrder = false, onZoom }: ChartProps) {
+export function Chart({ title, unit, grid, series, stack = false, keepOrder = false, beginMs = null, onZoom }: ChartProps) {
   const host = useRef<HTMLDivElement>(null)
   const plot = useRef<uPlot | null>(null)
   const hover = useSignal<number | null>(null)
@@ -34,6 +36,8 @@ export function Chart({ title, unit, grid, series, stack = false, keepOrder = fa
   const focused = useSignal(-1)
   const zoom = useRef(onZoom)
   zoom.current = onZoom
+  const begin = useRef(beginMs)
+  begin.current = beginMs
 
   const shown = useMemo(() => limitSeries(series, foldOf(unit), keepOrder), [series, unit, keepOrder])
   const data = useMemo<uPlot.AlignedData>(() => {
@@ -45,6 +49,7 @@ export function Chart({ title, unit, grid, series, stack = false, keepOrder = fa
   useEffect(() => {
     const element = host.current!
     const options = optionsFor(theme.value, unit, stack, shown, element.clientWidth || 400, {
+      begin: () => begin.current,
       onHover: (index) => (hover.value = index),
       onZoom: (startMs, endMs) => zoom.current?.(startMs, endMs),
     })
@@ -64,7 +69,7 @@ export function Chart({ title, unit, grid, series, stack = false, keepOrder = fa
 
   useEffect(() => {
     plot.current?.setData(data)
-  }, [data])
+  }, [data, beginMs])
 
   const index = hover.value
   const valueAt = (one: Series): Cell => (index === null ? currentOf(one.values, 3) : (one.values[index] ?? null))
@@ -135,6 +140,7 @@ function Swatch({ theme: name, index, filled }: { theme: Theme; index: number; f
 }
 
 interface Hooks {
+  begin: () => number | null
   onHover: (index: number | null) => void
   onZoom: (startMs: number, endMs: number) => void
 }
@@ -148,12 +154,16 @@ function optionsFor(name: Theme, unit: string, stack: boolean, shown: Series[], 
     legend: { show: false },
     focus: { alpha: 0.25 },
     cursor: {
-      sync: { key: SYNC_KEY, setSeries: false },
+      // Only the pointer is shared: a drag belongs to one chart, or each of them would zoom.
+      sync: { key: SYNC_KEY, setSeries: false, filters: { pub: isPointer, sub: isPointer } },
       focus: { prox: 24 },
       drag: { x: true, y: false, setScale: false },
       points: { size: 7, fill: (u, i) => String((u.series[i] as { lineColor?: string }).lineColor ?? CARD[name]) },
     },
-    scales: { x: { time: true }, y: { range: (_u, _min, max) => [0, ceilingOf(max, unit, stack)] } },
+    scales: {
+      x: { time: true, range: (_u, min, max) => [Math.max(min, (hooks.begin() ?? 0) / 1000), max] },
+      y: { range: (_u, _min, max) => [0, ceilingOf(max, unit, stack)] },
+    },
     axes: [
       { ...axis, size: 26, gap: 4, space: 64, values: (_u, splits) => splits.map((s, i) => timeTick(s, splits, i)) },
       { ...axis, size: 52, gap: 6, space: 34, values: (_u, splits) => splits.map((s) => tickText(s, unit)) },
@@ -182,9 +192,14 @@ function lineOf(one: Series, index: number, name: Theme, stack: boolean): uPlot.
     stroke: color,
     width: stack ? 1 : 1.75,
     spanGaps: false,
-    points: { show: false },
+    // A line needs two points; the first of them would not be seen.
+    points: { show: (u, i) => (u.data[i] as Cell[]).filter((cell) => cell !== null).length < 3, size: 5, fill: color },
     ...(stack ? { fill: withAlpha(color, 0.4) } : DASHES[index]?.length ? { dash: [...DASHES[index]!] } : {}),
   }
+}
+
+function isPointer(type: string): boolean {
+  return type !== 'mousedown' && type !== 'mouseup'
 }
 
 function ceilingOf(max: number | null, unit: string, stack: boolean): number {

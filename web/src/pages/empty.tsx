@@ -11,7 +11,7 @@ const SNIPPETS = [
     note: 'A task is one run of an agent; calls inside it are counted to it.',
     code: `import agentgauge as ag
 
-ag.start()  # shows /metrics; this page finds it by itself
+ag.start()  # this page finds it by itself
 
 @ag.task(agent="researcher")
 def run(question):
@@ -22,9 +22,12 @@ def run(question):
     title: 'Measure Ollama without changing a call',
     note: 'Every chat, generate and embed of the official client, streaming or not.',
     code: `import agentgauge as ag
+import ollama
 
 ag.start()
-ag.instrument()  # from here on, ollama.chat(…) is measured`,
+ag.instrument()
+
+ollama.chat(model="qwen3:8b", messages=...)`,
   },
   {
     title: 'Scrape a process elsewhere',
@@ -42,7 +45,7 @@ export function Empty() {
         <h1>No agent has reported yet</h1>
         <p>This page fills itself as soon as the first sample arrives. Three ways to begin:</p>
         <p class="waiting" role="status">
-          <span class={`dot ${connection.value}`} />
+          <span class="dot" data-state={connection.value} />
           {targets ? `${targets} ${targets === 1 ? 'target answers' : 'targets answer'}, none of them has run an agent.` : 'No target found so far.'}{' '}
           Last sample of an agent: never. {live.value ? 'Waiting.' : 'Not live: reload to look again.'}
         </p>

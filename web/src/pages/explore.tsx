@@ -128,7 +128,7 @@ export function Explore() {
             <p class="nothing">No series in this range.</p>
           )}
           <h2>At {dateTime(found.tMs)}</h2>
-          <div class="table-scroll free" tabIndex={0} role="region" aria-label="Values now">
+          <div class="table-scroll free" tabIndex={0} role="group" aria-label="Values now">
             <table>
               <thead>
                 <tr>

@@ -38,7 +38,7 @@ export function Targets() {
           <Icon name="bad" /> {error.value}
         </p>
       )}
-      <div class="table-scroll free" tabIndex={0} role="region" aria-label="Targets">
+      <div class="table-scroll free" tabIndex={0} role="group" aria-label="Targets">
         <table>
           <thead>
             <tr>

@@ -67,7 +67,7 @@ export function AgentTable() {
           </button>
         )}
       </header>
-      <div class="table-scroll tall" tabIndex={0} role="region" aria-label="Agents">
+      <div class="table-scroll tall" tabIndex={0} role="group" aria-label="Agents">
         <table class="agents">
           <thead>
             <tr>

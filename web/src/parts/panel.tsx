@@ -5,7 +5,7 @@ import { useSignal } from '@preact/signals'
 import { type Series, lastOf, endOf } from '../align'
 import type { PanelDef } from '../api'
 import { Chart, PLOT_HEIGHT_PX } from '../charts/chart'
-import { type Frame, frameOf, missingMetrics, reloadPanel } from '../frames'
+import { type Frame, beginMs, frameOf, missingMetrics, reloadPanel } from '../frames'
 import { clock, text } from '../format'
 import { DEFAULT } from '../range'
 import { address, range } from '../state'
@@ -86,6 +86,7 @@ function Body({ panel, frame, asTable }: { panel: PanelDef; frame: Frame; asTabl
           series={frame.series}
           stack={panel.hints.stack ?? false}
           keepOrder={panel.queries.length > 1}
+          beginMs={beginMs.value}
           onZoom={zoomTo}
         />
       )
@@ -105,7 +106,7 @@ function Notice({ title, bad, children }: { title: string; bad?: boolean; childr
 
 function Queries({ panel }: { panel: PanelDef }) {
   return (
-    <div class="queries" tabIndex={0} role="region" aria-label={`Queries of ${panel.title}`}>
+    <div class="queries" tabIndex={0} role="group" aria-label={`Queries of ${panel.title}`}>
       <p>{panel.help}</p>
       {panel.queries.map((query) => (
         <div class="snippet" key={query.expr}>
@@ -124,7 +125,7 @@ export function StepTable({ frame, unit, title }: { frame: { grid: Frame['grid']
   const rows = Array.from({ length: Math.min(TABLE_ROWS, grid.n) }, (_, i) => grid.n - 1 - i)
   const sorted = [...series].sort((a, b) => (lastOf(b.values) ?? 0) - (lastOf(a.values) ?? 0))
   return (
-    <div class="table-scroll" tabIndex={0} role="region" aria-label={`${title} as a table`}>
+    <div class="table-scroll" tabIndex={0} role="group" aria-label={`${title} as a table`}>
       <table>
         <caption class="sr-only">
           {title}, the last {rows.length} steps up to {clock(endOf(grid))}

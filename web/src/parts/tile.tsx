@@ -1,7 +1,8 @@
 // One number that answers one question, its last while as a line, and how it moved.
 
+import type { Cell } from '../align'
 import type { PanelDef, Tick, TickValue } from '../api'
-import { frameOf, missingMetrics, tick } from '../frames'
+import { type Frame, beginMs, frameOf, missingMetrics, tick } from '../frames'
 import { ago, change, quantity, text } from '../format'
 import { Sparkline } from '../charts/sparkline'
 
@@ -33,12 +34,18 @@ export function Tile({ panel }: { panel: PanelDef }) {
             {value}
             {unit && <small> {unit}</small>}
           </span>
-          {!panel.hints.pick && <Sparkline values={frameOf(panel.id).value.series[0]?.values ?? []} />}
+          {!panel.hints.pick && <Sparkline values={recent(frameOf(panel.id).value)} />}
           <span class="tile-note">{noteOf(panel, answer.value, before.value, now, error)}</span>
         </>
       )}
     </button>
   )
+}
+
+/** The values of the first series from where the charts begin. */
+function recent({ grid, series }: Frame): Cell[] {
+  const skipped = beginMs.value === null ? 0 : Math.round((beginMs.value - grid.startMs) / grid.stepMs)
+  return series[0]?.values.slice(Math.max(0, skipped)) ?? []
 }
 
 /** A panel's one value: its only series, or the largest where the panel picks. */
