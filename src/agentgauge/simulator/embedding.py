@@ -7,9 +7,7 @@ import re
 import zlib
 
 _WORD = re.compile(r"[^\W_]+")
-_STOP = frozenset(re.findall(r"\w+", "a an and are as at be by for from has in is it of on or that the this to was with"))
-    re.findall(r"\w+", "a an and are as at be by for from has in is it its of on or that the this to was what with")
-)
+_STOP = frozenset(_WORD.findall("a an and are as at be by for from has in is it of on or that the this to was with"))
 
 
 def embedding(text: str, length: int) -> list[float]:
