@@ -67,7 +67,7 @@ def labels_json(labels: Labels) -> bytes:
 
 
 def _elements(steps: StepMatrix, time: bytes) -> Iterator[bytes]:
-    for row in np.flatnonzero(steps.present[:, 0]).tolist():
+    for row in np.flatnonzero(steps.present[:, :1]).tolist():
         value = format_float(float(steps.values[row, 0])).encode()
         yield b'{"metric":%s,"value":[%s,"%s"]}' % (labels_json(steps.labels[row]), time, value)
 
