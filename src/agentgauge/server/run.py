@@ -90,7 +90,7 @@ def open_database(config: Config) -> Database:
         ConfigError: its folder cannot be made.
     """
     if config.db is None:
-        return Database.in_memory()
+        return Database.in_memory(background=True)
     try:
         config.db.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
