@@ -17,7 +17,6 @@ from agentgauge.promql.blocks import SampleBlock
 from agentgauge.promql.nodes import At, AtEdge
 from agentgauge.promql.source import Source
 
-
 _LEGACY_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 

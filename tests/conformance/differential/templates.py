@@ -7,18 +7,23 @@ from __future__ import annotations
 
 from itertools import product
 
-_ELEMENTWISE = (
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+_ELEMENTWISE = _words(
     "abs acos acosh asin asinh atan atanh ceil cos cosh deg exp floor ln log10 log2 rad sgn sin sinh sqrt tan tanh"
-).split()
-_DATES = "day_of_month day_of_week day_of_year days_in_month hour minute month year".split()
-_COUNTERS = "rate increase irate delta idelta resets changes deriv".split()
-_OVER_TIME = (
-    "sum_over_time avg_over_time min_over_time max_over_time count_over_time last_over_time present_over_time"
-    " stddev_over_time stdvar_over_time"
-).split()
-_FOLDS = "sum avg count min max group stddev stdvar".split()
-_ARITHMETIC = "+ - * / % ^ atan2".split()
-_COMPARISONS = "== != < <= > >=".split()
+)
+_DATES = _words("day_of_month day_of_week day_of_year days_in_month hour minute month year")
+_COUNTERS = _words("rate increase irate delta idelta resets changes deriv")
+_OVER_TIME = _words(
+    "sum_over_time avg_over_time min_over_time max_over_time count_over_time last_over_time "
+    "present_over_time stddev_over_time stdvar_over_time"
+)
+_FOLDS = _words("sum avg count min max group stddev stdvar")
+_ARITHMETIC = _words("+ - * / % ^ atan2")
+_COMPARISONS = _words("== != < <= > >=")
 
 
 def _written(shapes: str, **fills: list[str] | tuple[str, ...]) -> list[str]:
@@ -131,7 +136,7 @@ _WINDOWS = _written(
     <fn>(pushed_total[10m:30s])
     <fn>(load[5m] @ 1700010000)
     """,
-    fn=_COUNTERS + _OVER_TIME,
+    fn=(*_COUNTERS, *_OVER_TIME),
 )
 _WINDOWS += _written(
     """

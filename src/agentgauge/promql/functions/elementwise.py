@@ -5,6 +5,7 @@ A kernel takes (scope, call, args) and returns a value; see ``FUNCTIONS``. Sourc
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -156,17 +157,12 @@ def _pinned_labels(node: Node) -> Labels:
 
 def _equalities(matchers: Sequence[Matcher]) -> dict[str, str]:
     """Return what ``=`` matchers say; a name that is matched twice says nothing."""
-    pinned: dict[str, str] = {}
-    seen: set[str] = set()
-    for matcher in matchers:
-        if matcher.name == METRIC_NAME:
-            continue
-        if matcher.op == "=" and matcher.name not in seen:
-            pinned[matcher.name] = matcher.value
-            seen.add(matcher.name)
-        else:
-            pinned.pop(matcher.name, None)
-    return pinned
+    n_matchers = Counter(matcher.name for matcher in matchers)
+    return {
+        matcher.name: matcher.value
+        for matcher in matchers
+        if matcher.op == "=" and matcher.name != METRIC_NAME and n_matchers[matcher.name] == 1
+    }
 
 
 def sort(scope: Scope, call: Call, args: Sequence[Value]) -> Value:

@@ -19,9 +19,9 @@ _STACK_CELLS = 1 << 18
 
 
 def sum_over_time(windows: Windows) -> Values:
-    """Add up the samples, compensated; by ``reduceat`` where any order gives the same bits."""
+    """Add up the samples, compensated; by running sums where any order gives the same bits."""
     if windows.table.summable():
-        return windows.reduce(np.add)
+        return windows.whole_sums()
     running = RunningSum.zeros(windows.shape())
     for element, has, _rows in windows.elements():
         running.add(element, has)
@@ -31,7 +31,7 @@ def sum_over_time(windows: Windows) -> Values:
 def avg_over_time(windows: Windows) -> Values:
     """Average the samples: sum by count, incremental where the sum overflows."""
     if windows.table.summable():
-        return windows.reduce(np.add) / windows.n[:, None]
+        return windows.whole_sums() / windows.n[:, None]
     running = RunningMean.zeros(windows.shape())
     for element, has, _rows in windows.elements():
         running.add(element, has)
@@ -40,12 +40,12 @@ def avg_over_time(windows: Windows) -> Values:
 
 def min_over_time(windows: Windows) -> Values:
     """Return the smallest sample; NaN only where all are."""
-    return windows.reduce(np.fmin)
+    return windows.extreme(np.fmin)
 
 
 def max_over_time(windows: Windows) -> Values:
     """Return the largest sample; NaN only where all are."""
-    return windows.reduce(np.fmax)
+    return windows.extreme(np.fmax)
 
 
 def count_over_time(windows: Windows) -> Values:
