@@ -23,6 +23,8 @@ from agentgauge.store.index import CompileRegex, Index
 
 NEVER_MS = -(1 << 62)
 FOREVER_MS = 1 << 62
+LIVE_MS = 15 * 60_000
+MIN_RENUMBERED = 512
 MIN_RING_ROWS, MAX_RING_ROWS = 8, 64
 
 
@@ -41,6 +43,7 @@ class Group:
         "series",
         "unsealed_from_ms",
         "unsealed_rows",
+        "wants_renumbering",
     )
 
     def __init__(self, group_id: int, key: str, epoch: int, ragged: bool, newest_ms: int = NEVER_MS) -> None:
@@ -50,6 +53,7 @@ class Group:
         self.ragged = ragged
         self.newest_ms = newest_ms
         self.unsealed_rows = 0
+        self.wants_renumbering = False
         self.unsealed_from_ms = FOREVER_MS
         self.series = Growing(np.int32)
         self.first_ms = Growing(np.int64)
@@ -60,6 +64,14 @@ class Group:
     def n_columns(self) -> int:
         """How many columns there are."""
         return len(self.series)
+
+    def live_columns(self) -> NDArray[np.int64]:
+        """Return the columns that had a sample lately."""
+        return np.flatnonzero(self.last_ms.view() >= self.newest_ms - LIVE_MS)
+
+    def is_mostly_dead(self) -> bool:
+        """Tell whether renumbering is worth it: most of many columns are dead."""
+        return self.n_columns >= MIN_RENUMBERED and len(self.live_columns()) * 2 < self.n_columns
 
     def saw_row(self, t_ms: int, values: Values) -> None:
         """Note which columns have a sample (stale markers count) at a time."""
@@ -81,6 +93,7 @@ class Wanted:
     group: Group
     columns: NDArray[np.int64]
     series: NDArray[np.int64]
+    labels: Sequence[Labels]
     view: RowView
 
 
@@ -134,6 +147,29 @@ class Catalog:
         self._column_of.view()[series_id] = column
         self._n_columns += 1
 
+    def orphans(self, groups: Sequence[Group]) -> list[int]:
+        """Return the series that live in these groups only."""
+        gone = {group.id for group in groups}
+        ids = {i for group in groups for i in group.series.view().tolist()}
+        return sorted(i for i in ids if all(group_id in gone for group_id, _ in self.placements(i)))
+
+    def remove_groups(self, groups: Sequence[Group]) -> None:
+        """Forget groups, and the series that live in no other."""
+        alone = self.orphans(groups)
+        gone = {group.id for group in groups}
+        for group in groups:
+            del self.groups[group.id]
+            if self.current.get(group.key) is group:
+                del self.current[group.key]
+            self._n_columns -= group.n_columns
+        for series_id in {i for group in groups for i in group.series.view().tolist()}:
+            left = [place for place in self.placements(series_id) if place[0] not in gone]
+            self._group_of.view()[series_id], self._column_of.view()[series_id] = left[-1] if left else (-1, -1)
+            self._others.pop(series_id, None)
+            if len(left) > 1:
+                self._others[series_id] = left[:-1]
+        self.index.remove(alone)
+
     def size_ring(self, group: Group) -> None:
         """Set how many rows a group's ring keeps: all rings together stay near their budget."""
         rows = self._ring_bytes // max(8 * self._n_columns, 1)
@@ -185,5 +221,7 @@ class Catalog:
             columns = mine[:, 1]
             live = (group.first_ms.view()[columns] <= end_ms) & (group.last_ms.view()[columns] >= start_ms)
             if live.any():
-                wanted.append(Wanted(group, columns[live], mine[live, 2], group.ring.view()))
+                ids = mine[live, 2]
+                labels = [self.index.labels(i) for i in ids.tolist()]
+                wanted.append(Wanted(group, columns[live], ids, labels, group.ring.view()))
         return tuple(wanted)

@@ -79,6 +79,25 @@ class Index:
             self._postings.setdefault(name, {}).setdefault(value, array("i")).append(series_id)
         return labels
 
+    def remove(self, series_ids: Iterable[int]) -> None:
+        """Forget series. Their ids are not given again."""
+        gone = {i for i in series_ids if self._labels[i] is not None}
+        touched: set[tuple[str, str]] = set()
+        for series_id in gone:
+            labels = self.labels(series_id)
+            touched.update(labels)
+            del self._ids[labels]
+            self._labels[series_id] = None
+        for name, value in touched:
+            left = array("i", (i for i in self._postings[name][value] if i not in gone))
+            if left:
+                self._postings[name][value] = left
+                continue
+            del self._postings[name][value]
+            self._pairs.pop((name, value), None)
+            if not self._postings[name]:
+                del self._postings[name]
+
     def match(self, matchers: Sequence[Matcher]) -> SeriesIds:
         """Return the ids of the series that satisfy all matchers, ascending."""
         n = len(self._labels)

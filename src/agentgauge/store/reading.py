@@ -49,12 +49,10 @@ class Reading:
         self._cache = cache
         self._on_bad_chunk = on_bad_chunk
 
-    def blocks(
-        self, plan: SelectPlan, labels: Callable[[int], Labels], start_ms: int, end_ms: int
-    ) -> Iterator[SeriesBlock]:
+    def blocks(self, plan: SelectPlan, start_ms: int, end_ms: int) -> Iterator[SeriesBlock]:
         """Yield what a plan asks for; each series in exactly one block."""
         for wanted in plan.whole:
-            names = {int(c): labels(int(s)) for c, s in zip(wanted.columns, wanted.series, strict=True)}
+            names = dict(zip(wanted.columns.tolist(), wanted.labels, strict=True))
             source = GroupSource(self, wanted, start_ms, end_ms)
             for columns in _batches(wanted.columns):
                 if wanted.group.ragged:
@@ -64,7 +62,7 @@ class Reading:
                 else:
                     yield from blocks_from_part(source.part(columns), [names[int(c)] for c in columns])
         if plan.split:
-            yield from self._split(plan.split, labels, start_ms, end_ms)
+            yield from self._split(plan.split, start_ms, end_ms)
 
     def chunks(self, group_id: int, column: int, start_ms: int, end_ms: int) -> list[tuple[tables.ChunkRow, Decoded]]:
         """Return the decoded chunks of one batch of columns in the order they were written."""
@@ -123,10 +121,11 @@ class Reading:
         self._cache.put(row.id, chunk)
         return chunk
 
-    def _split(
-        self, split: Sequence[Wanted], labels: Callable[[int], Labels], start_ms: int, end_ms: int
-    ) -> Iterator[SeriesBlock]:
+    def _split(self, split: Sequence[Wanted], start_ms: int, end_ms: int) -> Iterator[SeriesBlock]:
         """Yield series that lived in several groups, merged; the youngest group wins a time that two have."""
+        names: dict[int, Labels] = {}
+        for wanted in split:
+            names.update(zip(wanted.series.tolist(), wanted.labels, strict=True))
         ids = np.unique(np.concatenate([wanted.series for wanted in split]))
         sources = [GroupSource(self, wanted, start_ms, end_ms) for wanted in split]
         for at in range(0, len(ids), BATCH):
@@ -139,7 +138,7 @@ class Reading:
                     samples = source.samples(columns)
                     owners = np.array([series_of[c] for c in samples.columns.tolist()], np.int64)
                     parts.append(Samples(owners, samples.t_ms, samples.values))
-            block = block_from_samples(join_samples(parts), {int(i): labels(int(i)) for i in batch})
+            block = block_from_samples(join_samples(parts), names)
             if block is not None:
                 yield block
 

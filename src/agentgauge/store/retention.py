@@ -7,9 +7,11 @@ Deletes are small transactions, each followed by giving pages back (storage note
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 
 from agentgauge.store import tables
+from agentgauge.store.catalog import Catalog, Group
 from agentgauge.store.sealing import INTERVAL_MS
 from agentgauge.store.sql import Connection, Readers, Writer, checkpoint, vacuum_some
 
@@ -42,7 +44,17 @@ def file_size(conn: Connection) -> FileSize:
 class Retention:
     """Deletes what the limits say. One caller at a time: upkeep holds a lock."""
 
-    def __init__(self, readers: Readers, writer: Writer, retention_ms: int, retention_bytes: int) -> None:
+    def __init__(
+        self,
+        readers: Readers,
+        writer: Writer,
+        catalog: Catalog,
+        catalog_lock: threading.RLock,
+        retention_ms: int,
+        retention_bytes: int,
+    ) -> None:
+        self._catalog = catalog
+        self._catalog_lock = catalog_lock
         self._readers = readers
         self._writer = writer
         self._retention_ms = retention_ms
@@ -55,6 +67,7 @@ class Retention:
             n_deleted += self._by_size(self._retention_bytes)
         if n_deleted:
             self._writer.run(_drop_old_exemplars)
+            self._forget_empty_groups()
         self.give_back()
         return n_deleted
 
@@ -78,6 +91,26 @@ class Retention:
             self._writer.run(lambda conn: tables.delete_chunks(conn, ids))
             self._writer.run(lambda conn: checkpoint(conn, "TRUNCATE"), in_transaction=False)
         return len(ids)
+
+    def _forget_empty_groups(self) -> None:
+        with self._catalog_lock:
+            idle = [g for g in self._catalog.groups.values() if g.n_columns and not g.unsealed_rows]
+
+        def work(conn: Connection) -> list[Group]:
+            # On the writer thread nothing is appended between the look and the deletion.
+            gone = [group for group in idle if not tables.has_samples(conn, group.id)]
+            for group in gone:
+                tables.delete_group(conn, group.id)
+            if gone:
+                tables.delete_series(conn, self._catalog.orphans(gone))
+                tables.bump_catalog(conn)
+            return gone
+
+        def then(gone: list[Group]) -> None:
+            with self._catalog_lock:
+                self._catalog.remove_groups(gone)
+
+        self._writer.run(work, then)
 
     def _by_age(self, now_ms: int) -> int:
         with self._readers.snapshot() as conn:

@@ -181,6 +181,12 @@ def vacuum_some(conn: Connection, n_pages: int) -> None:
     conn.executescript(f"PRAGMA incremental_vacuum({n_pages})")
 
 
+def quick_check(conn: Connection) -> list[str]:
+    """Return what SQLite finds wrong with the structure of the file; empty when nothing is."""
+    found = [str(text) for (text,) in conn.execute("PRAGMA quick_check(20)")]
+    return [] if found == ["ok"] else found
+
+
 def copy_online(conn: Connection, target: Path) -> None:
     """Write a consistent copy while others write, some pages at a time."""
     with translated():

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from agentgauge.errors import StoreError
+from agentgauge.errors import StoreError, StoreFull
 from agentgauge.model.clock import Clock, SystemClock
 from agentgauge.model.labels import Labels, Matcher, label_value
 from agentgauge.model.sample import Exemplar, MetricInfo, Sample
@@ -28,6 +28,8 @@ from agentgauge.store.index import CompileRegex, SeriesIds
 from agentgauge.store.loading import load_catalog
 from agentgauge.store.lock import FileLock, refuse_network
 from agentgauge.store.reading import Reading
+from agentgauge.store.recovery import open_or_replace
+from agentgauge.store.reserve import Reserve
 from agentgauge.store.retention import Retention
 from agentgauge.store.sealing import Sealing
 from agentgauge.store.upkeep import Upkeep
@@ -38,6 +40,7 @@ DEFAULT_RETENTION_MS = 15 * DAY_MS
 OUT_OF_ORDER_MS = 2 * 3_600_000
 CACHE_BYTES = 64 << 20
 RING_BYTES = 4 << 20
+CHUNKS_PER_RESCUE = 8
 
 MatcherSets = Sequence[Sequence[Matcher]]
 
@@ -53,13 +56,13 @@ class GroupWriter:
     @property
     def columns(self) -> Sequence[Labels]:
         """The series of the group, by column."""
-        group, index = self._catalog.current[self.key], self._catalog.index
+        group, index = self._writing.group(self.key), self._catalog.index
         return [index.labels(int(series_id)) for series_id in group.series.view()]
 
     @property
     def epoch(self) -> int:
         """Changes when the columns were given new numbers; only ever inside ``append``."""
-        return self._catalog.current[self.key].epoch
+        return self._writing.group(self.key).epoch
 
     def append(self, row: Row, *, exemplars: Sequence[Exemplar] = ()) -> None:
         """Write one row: it is in the file when this returns.
@@ -110,21 +113,27 @@ class Store:
         self._catalog_version = -1
         self._cache = ChunkCache(cache_bytes)
         self._pen: _Pen | None = None
+        self.replaced = ""
+        """What was wrong with the file that stood here before, when a fresh one took its place."""
         if read_only:
             assert path is not None, "BUG: a read-only store needs a file"
             self._readers = sql.Readers(path)
             self._reading = Reading(self._readers, self._cache, self._on_bad_chunk)
             self._reload()
             return
-        writer, self._readers, self._file_lock = _open_for_writing(path, fsync, clock.now_ms())
+        writer, self._readers, self._file_lock, self.replaced = _open_for_writing(path, fsync, clock.now_ms())
         self._reading = Reading(self._readers, self._cache, self._on_bad_chunk)
         with self._readers.snapshot() as conn:
             newest_seq = load_catalog(conn, self._catalog, with_rows=True)
             self._metadata = tables.metadata(conn)
         writing = Writing(writer, self._catalog, self._lock, out_of_order_ms, self._make_room, newest_seq)
-        retention = Retention(self._readers, writer, retention_ms, retention_bytes)
+        retention = Retention(self._readers, writer, self._catalog, self._lock, retention_ms, retention_bytes)
         sealing = Sealing(self._readers, writer, self._reading, codec)
-        self._pen = _Pen(writer, writing, Upkeep(clock, writer, self._catalog, self._lock, sealing, retention))
+        reserve = None if path is None else Reserve(path)
+        upkeep = Upkeep(clock, writer, self._catalog, self._lock, sealing, retention, reserve)
+        self._pen = _Pen(writer, writing, upkeep, retention, reserve)
+        if reserve is not None:
+            reserve.hold()
         if background:
             self.upkeep.start()
 
@@ -151,7 +160,7 @@ class Store:
 
         Raises:
             StoreLocked: another process writes to it.
-            StoreCorrupt: it is damaged, or no database.
+            StoreCorrupt: it is damaged, and was to be read only; a writer gets a fresh file beside it (``replaced``).
             StoreError: it cannot be opened, is of a newer version, or on a network file system.
         """
         return cls(
@@ -236,7 +245,7 @@ class Store:
         self._refresh()
         with self._lock:
             plan = self._catalog.plan(matchers, start_ms, end_ms)
-        return self._reading.blocks(plan, self._catalog.index.labels, start_ms, end_ms)
+        return self._reading.blocks(plan, start_ms, end_ms)
 
     def series(
         self, matcher_sets: MatcherSets, start_ms: int = NEVER_MS, end_ms: int = FOREVER_MS, limit: int = 0
@@ -333,7 +342,18 @@ class Store:
             self._catalog, self._catalog_version = catalog, version
 
     def _make_room(self) -> bool:
-        return False
+        """Free a few of the oldest chunks on a full disk; return whether it is worth trying again."""
+        pen = self._writable()
+        if pen.reserve is None:
+            return False
+        freed = pen.reserve.give_up()
+        with pen.upkeep.lock:
+            try:
+                freed = bool(pen.retention.free_oldest(CHUNKS_PER_RESCUE)) or freed
+                pen.retention.give_back()
+            except StoreFull:
+                return freed
+        return freed
 
     def _on_bad_chunk(self, row: tables.ChunkRow, reason: str) -> None:
         group = self._catalog.groups[row.group_id]
@@ -356,23 +376,25 @@ class _Pen:
     writer: sql.Writer
     writing: Writing
     upkeep: Upkeep
+    retention: Retention
+    reserve: Reserve | None
 
 
 def _open_for_writing(
     path: Path | None, fsync: sql.Fsync, now_ms: int
-) -> tuple[sql.Writer, sql.Readers, FileLock | None]:
+) -> tuple[sql.Writer, sql.Readers, FileLock | None, str]:
     if path is None:
         conn, guard = sql.open_memory(), threading.RLock()
-        return sql.Writer(conn, guard), sql.Readers(None, conn, guard), None
+        return sql.Writer(conn, guard), sql.Readers(None, conn, guard), None, ""
     path.parent.mkdir(parents=True, exist_ok=True)
     refuse_network(path.parent)
     lock = FileLock(path, now_ms)
     try:
-        conn = sql.open_writer(path, fsync)
+        conn, replaced = open_or_replace(path, fsync, now_ms)
     except BaseException:
         lock.release()
         raise
-    return sql.Writer(conn), sql.Readers(path), lock
+    return sql.Writer(conn), sql.Readers(path), lock, replaced
 
 
 def _finish(writer: sql.Writer) -> None:

@@ -41,6 +41,34 @@ def put_meta(conn: Connection, key: str, value: int | str) -> None:
     conn.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (key, value))
 
 
+def bump_catalog(conn: Connection) -> None:
+    """Tell readers in other processes that groups, series or columns changed."""
+    put_meta(conn, "catalog", get_meta(conn, "catalog") + 1)
+
+
+def delete_group(conn: Connection, group_id: int) -> None:
+    """Delete a group and its columns."""
+    conn.execute("DELETE FROM col WHERE grp=?", (group_id,))
+    conn.execute("DELETE FROM grp WHERE id=?", (group_id,))
+
+
+def delete_series(conn: Connection, series_ids: Iterable[int]) -> None:
+    """Delete series that live in no group, and their exemplars."""
+    ids = [(i,) for i in series_ids]
+    conn.executemany("DELETE FROM series WHERE id=?", ids)
+    conn.executemany("DELETE FROM exemplar WHERE series=?", ids)
+
+
+def has_samples(conn: Connection, group_id: int) -> bool:
+    """Tell whether a group has any row or chunk."""
+    (found,) = conn.execute(
+        "SELECT EXISTS(SELECT 1 FROM head WHERE grp=?1) OR EXISTS(SELECT 1 FROM chunk WHERE grp=?1)"
+        " OR EXISTS(SELECT 1 FROM pushed WHERE grp=?1)",
+        (group_id,),
+    ).fetchone()
+    return bool(found)
+
+
 def insert_group(conn: Connection, group: Group) -> None:
     """Register a group."""
     kind = "R" if group.ragged else "D"

@@ -12,6 +12,7 @@ import threading
 from agentgauge.errors import StoreError
 from agentgauge.model.clock import Clock
 from agentgauge.store.catalog import Catalog, Group
+from agentgauge.store.reserve import Reserve
 from agentgauge.store.retention import Retention
 from agentgauge.store.sealing import DAY_MERGE_AGE_MS, INTERVAL_MS, Sealing
 from agentgauge.store.sql import Writer, checkpoint
@@ -31,7 +32,7 @@ class Upkeep:
 
     def __init__(
         self, clock: Clock, writer: Writer, catalog: Catalog, catalog_lock: threading.RLock, sealing: Sealing,
-        retention: Retention,
+        retention: Retention, reserve: Reserve | None,
     ) -> None:  # fmt: skip
         self.lock = threading.RLock()
         self._clock = clock
@@ -40,6 +41,7 @@ class Upkeep:
         self._catalog_lock = catalog_lock
         self._sealing = sealing
         self._retention = retention
+        self._reserve = reserve
         self._checkpoint_ms = self._retention_ms = clock.now_ms()
         self._interval = 0
         self._stop = threading.Event()
@@ -61,6 +63,8 @@ class Upkeep:
         """Do what is due at a time."""
         with self.lock:
             sealed = [group for group in self._groups() if self._is_due(group, now_ms) and self._sealing.seal(group)]
+            for group in sealed:
+                group.wants_renumbering = group.is_mostly_dead()
             interval = now_ms // INTERVAL_MS
             if sealed or interval != self._interval:
                 self._interval = interval
@@ -68,6 +72,8 @@ class Upkeep:
             if now_ms - self._retention_ms >= RETENTION_MS or now_ms < self._retention_ms:
                 self._retention_ms = now_ms
                 self._retention.run(now_ms)
+                if self._reserve is not None:
+                    self._reserve.hold()
             if sealed or now_ms - self._checkpoint_ms >= CHECKPOINT_MS or now_ms < self._checkpoint_ms:
                 self._checkpoint_ms = now_ms
                 self._writer.run(

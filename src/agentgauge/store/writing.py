@@ -100,6 +100,9 @@ class Writing:
         values = np.ascontiguousarray(row.values, np.float64)
         try:
             self._append(key, row, values, exemplars)
+            # Only here do columns get new numbers: the caller of this group is not in the middle of a row.
+            if self._catalog.current[key].wants_renumbering:
+                self._renumber(self._catalog.current[key])
         except StoreFull:
             if self._make_room():
                 try:
@@ -132,13 +135,35 @@ class Writing:
             self.counters.too_new += too_new
         return AppendReport(len(taken), too_old, too_new)
 
-    def _new_group(self, key: str, ragged: bool, after: Group | None = None) -> Group:
+    def _renumber(self, old: Group) -> None:
+        """Let a group go on with its live columns only, as a new group of the same key."""
+
+        def work(conn: Connection) -> tuple[Group, list[int]]:
+            group_id = self._catalog.next_group_id
+            group = Group(group_id, old.key, group_id, ragged=False, newest_ms=old.newest_ms)
+            series_ids = old.series.view()[old.live_columns()].tolist()
+            tables.insert_group(conn, group)
+            tables.insert_columns(conn, group.id, 0, series_ids)
+            tables.bump_catalog(conn)
+            return group, series_ids
+
+        def then(result: tuple[Group, list[int]]) -> None:
+            group, series_ids = result
+            with self._lock:
+                old.wants_renumbering = False
+                self._catalog.add_group(group)
+                self._remember(group, [], series_ids)
+
+        self._writer.run(work, then)
+
+    def _new_group(self, key: str, ragged: bool) -> Group:
         def work(conn: Connection) -> Group:
             found = self._catalog.current.get(key)
-            if found is not None and found is not after:
+            if found is not None:
                 return found
-            epoch = 0 if after is None else after.epoch + 1
-            group = Group(self._catalog.next_group_id, key, epoch, ragged)
+            # The id is the epoch: a group that was forgotten and comes back never has an epoch it had before.
+            group_id = self._catalog.next_group_id
+            group = Group(group_id, key, group_id, ragged)
             tables.insert_group(conn, group)
             return group
 
@@ -150,6 +175,8 @@ class Writing:
         return self._writer.run(work, then)
 
     def _append(self, key: str, row: Row, values: Values, exemplars: Sequence[Exemplar]) -> None:
+        self.group(key)
+
         def work(conn: Connection) -> _Taken:
             taken = self._take(conn, self._catalog.current[key], row, values)
             if exemplars and not taken.dropped:
@@ -201,7 +228,7 @@ class Writing:
             taken.column_series.append(series_id)
         tables.insert_series(conn, taken.new_series)
         tables.insert_columns(conn, group.id, group.n_columns, taken.column_series)
-        tables.put_meta(conn, "catalog", tables.get_meta(conn, "catalog") + 1)
+        tables.bump_catalog(conn)
 
     def _taken(self, taken: _Taken) -> None:
         with self._lock:

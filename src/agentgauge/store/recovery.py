@@ -1,0 +1,64 @@
+"""Opening a file for writing, whatever state it was left in.
+
+A file that SQLite calls damaged is kept under another name, ``<name>.corrupt-<ms>``, and a fresh one takes its place:
+monitoring goes on, nothing is deleted. ``quick_check`` runs only after an unclean end, because it reads the whole file.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from agentgauge.errors import StoreCorrupt
+from agentgauge.store import sql, tables
+
+QUICK_CHECK_BYTES = 256 << 20
+"""Larger files are not read in full at a start; ``agentgauge db check`` does that."""
+
+log = logging.getLogger("agentgauge.store")
+
+
+def open_or_replace(path: Path, fsync: sql.Fsync, now_ms: int) -> tuple[sql.Connection, str]:
+    """Open the write connection; return it, and what was wrong with the file that stood here before, or nothing.
+
+    Raises:
+        StoreError: the file cannot be opened, is newer than this program or no store.
+    """
+    try:
+        return _open_checked(path, fsync), ""
+    except StoreCorrupt as error:
+        kept = set_aside(path, now_ms)
+        text = f"{path} is damaged ({error}); it is kept as {kept}, a fresh file takes its place"
+        log.error("%s", text)
+        return sql.open_writer(path, fsync), text
+
+
+def set_aside(path: Path, now_ms: int) -> Path:
+    """Rename a database and its log; return the new name."""
+    kept = path.with_name(f"{path.name}.corrupt-{now_ms}")
+    for suffix in ("", "-wal"):
+        old = path.with_name(path.name + suffix)
+        if old.exists():
+            old.rename(kept.with_name(kept.name + suffix))
+    path.with_name(path.name + "-shm").unlink(missing_ok=True)
+    return kept
+
+
+def _refuse(problems: list[str]) -> None:
+    if problems:
+        raise StoreCorrupt("; ".join(problems[:3]))
+
+
+def _open_checked(path: Path, fsync: sql.Fsync) -> sql.Connection:
+    existed = path.exists() and path.stat().st_size > 0
+    conn = sql.open_writer(path, fsync)
+    try:
+        with sql.translated():
+            clean = tables.get_meta(conn, "clean_shutdown")
+            if existed and not clean and path.stat().st_size <= QUICK_CHECK_BYTES:
+                _refuse(sql.quick_check(conn))
+            tables.put_meta(conn, "clean_shutdown", 0)
+    except BaseException:
+        conn.close()
+        raise
+    return conn

@@ -1,0 +1,49 @@
+"""Room kept aside: a file that is given up when the disk is full.
+
+On a full disk even DELETE fails, because it writes to the log first (storage notes, section 11: measured). Dropping
+this file gives the deletes their room; it is made again when there is room for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+RESERVE_BYTES = 16 << 20
+
+
+class Reserve:
+    """``<database>.reserve``; it is never larger than a hundredth of the free space, and 16 MB."""
+
+    def __init__(self, database: Path) -> None:
+        self.path = database.with_name(database.name + ".reserve")
+
+    def hold(self) -> None:
+        """Take the room if it is there; on a disk too full for it there is none."""
+        with contextlib.suppress(OSError):
+            if self.path.exists():
+                return
+            disk = os.statvfs(self.path.parent)
+            size = min(RESERVE_BYTES, disk.f_bavail * disk.f_frsize // 100)
+            fd = os.open(self.path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+            try:
+                os.posix_fallocate(fd, 0, max(size, 1))
+            except OSError:
+                self.path.unlink(missing_ok=True)
+            finally:
+                os.close(fd)
+
+    def give_up(self) -> bool:
+        """Free the room; return whether there was any."""
+        try:
+            self.path.unlink()
+        except OSError:
+            return False
+        return True
+
+
+def free_bytes(directory: Path) -> int:
+    """Return what this user may still write to the file system of a directory."""
+    disk = os.statvfs(directory)
+    return disk.f_bavail * disk.f_frsize
