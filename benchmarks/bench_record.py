@@ -67,7 +67,7 @@ def ours() -> dict[str, Callable[[], None]]:
         with llm_call("m") as call:
             call.usage(412, 96)
 
-    def in_task() -> None:
+    def explicit() -> None:
         call = llm_call("m").start()
         call.usage(412, 96)
         call.finish()
@@ -82,7 +82,7 @@ def ours() -> dict[str, Callable[[], None]]:
         "commit, tool": lambda: recorder.record_tool(tool, tool_rows),
         "commit, task": lambda: recorder.record_task(run, None, task_rows),
         "operation": operation,
-        "operation, start and finish": in_task,
+        "operation, start and finish": explicit,
         "task": whole_task,
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import time
+from itertools import pairwise
 from wsgiref.util import setup_testing_defaults
 
 import pytest
@@ -72,25 +73,25 @@ async def test_renderings_are_bounded_and_failures_reach_the_request(ledger):
         await renderings.response("", "")
 
 
-async def test_a_scrape_of_20_000_series_does_not_block_the_loop():
-    """While it renders, the loop's turns stay short: the median of 3 scrapes' longest gaps is below 5 ms."""
+def test_a_scrape_pauses_before_5_ms_of_work():
+    """At the series limit, cold or warm, a rendering thread works less than 5 ms between two chances for the loop.
+
+    Measured in the thread's own CPU time, which a busy machine does not stretch; the loop's own gaps beside scrapes
+    are in benchmarks/bench_render.py.
+    """
     recorder = Recorder(Ledger(limits={"agent": 9_999, "model": 9_999, "tool_name": 9_999}))
     for i in range(250):
         recorder.record(LLMCall("a", f"model {i}", "success", 0, i))
         recorder.record(ToolCall("a", f"tool {i}", "success", 0, i))
-    app = asgi_app(Document(recorder.ledger))
     longest = []
-    for _ in range(5):
-        scrape = asyncio.create_task(call(app, headers=[(b"accept-encoding", b"gzip")]))
-        gaps, last = [0.0], time.perf_counter()
-        while not scrape.done():
-            await asyncio.sleep(0)
-            now = time.perf_counter()
-            gaps.append(now - last)
-            last = now
-        longest.append(max(gaps))
-    # A shared machine takes the processor away for longer than that now and then; not in most of five scrapes.
-    assert sorted(longest)[1] < 0.005
+    for _ in range(3):
+        document = Document(recorder.ledger)
+        for _ in range(2):
+            marks = [time.thread_time()]
+            document.response("", "gzip", pause=lambda marks=marks: marks.append(time.thread_time()))
+            marks.append(time.thread_time())
+            longest.append(max(last - first for first, last in pairwise(marks)))
+    assert sorted(longest)[len(longest) // 2] < 0.005
 
 
 def test_wsgi_answers(ledger):
