@@ -78,7 +78,7 @@ def test_a_failing_deferred_commit_costs_itself_alone():
 
 
 def test_live_totals_are_advanced_in_the_snapshot():
-    """A live source is asked under the lock at each scrape, its totals replace what was there; one that fails is counted."""
+    """A live source is asked under the lock at each scrape, its totals replace what was there; failures are counted."""
     ledger = Ledger()
     ticks = iter(range(10, 100, 10))
 
