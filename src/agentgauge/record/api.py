@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar, overload
 
 from agentgauge.model.metrics import OTHER
 from agentgauge.model.span import UNKNOWN_AGENT, UNKNOWN_MODEL
-from agentgauge.record.context import CURRENT, current_task
+from agentgauge.record.context import CURRENT
 from agentgauge.record.guard import Guard
 from agentgauge.record.limit import limit
 from agentgauge.record.measure import Measured
@@ -43,6 +43,13 @@ def default_recorder() -> Recorder:
     if not _RECORDERS:
         _RECORDERS.append(Recorder())
     return _RECORDERS[-1]
+
+
+def current_task() -> TaskOperation | None:
+    """Return the task this code runs in, None outside any."""
+    enclosing = CURRENT.get()
+    running = None if enclosing is None else enclosing.task
+    return running if isinstance(running, TaskOperation) else None
 
 
 def guard() -> Guard:

@@ -10,14 +10,13 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from agentgauge.record.lane import current_lane, running_asyncio_task
+from agentgauge.record.lane import running_asyncio_task
 from agentgauge.record.node import Node
 
 if TYPE_CHECKING:
     from agentgauge.record.context import Enclosing
     from agentgauge.record.live import LiveTask
     from agentgauge.record.recorder import Recorder
-    from agentgauge.record.run import TaskOperation
 
 
 def node_below(recorder: Recorder, parent: Enclosing, task: LiveTask, lane: int) -> Node | None:
@@ -60,23 +59,3 @@ def _end(recorder: Recorder, task: LiveTask, branches: dict[int, tuple[Any, Node
     found = branches.pop(lane, None) if branches else None
     if found is not None:
         recorder.live.end(task, found[1], recorder.clock.monotonic_ns())
-
-
-class Branch:
-    """A function's run in another thread, inside the task that sent it there."""
-
-    __slots__ = ("lane", "live", "node", "recorder", "task")
-
-    def __init__(self, parent: Enclosing) -> None:
-        self.recorder = recorder = parent.recorder
-        self.task: TaskOperation | None = parent.task
-        self.live = parent.live
-        self.lane = current_lane()
-        self.node = None if parent.node is None else Node(parent.node.key, parent.node)
-        if self.live is not None and self.node is not None:
-            recorder.live.start(self.live, self.node, recorder.clock.monotonic_ns())
-
-    def finish(self) -> None:
-        """End the branch."""
-        if self.live is not None and self.node is not None:
-            self.recorder.live.end(self.live, self.node, self.recorder.clock.monotonic_ns())

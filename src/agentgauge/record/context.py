@@ -14,7 +14,17 @@ if TYPE_CHECKING:
     from agentgauge.record.live import LiveTask
     from agentgauge.record.node import Node
     from agentgauge.record.recorder import Recorder
-    from agentgauge.record.run import TaskOperation
+    from agentgauge.record.waste import Waste
+
+
+class Running(Protocol):
+    """A running task, as far as the calls inside it know it; ``counts`` is component -> calls so far."""
+
+    agent: str
+    task_id: str
+    trace_id: str
+    counts: dict[str, int]
+    waste: Waste
 
 
 class Enclosing(Protocol):
@@ -25,7 +35,7 @@ class Enclosing(Protocol):
         """Where it is recorded."""
 
     @property
-    def task(self) -> TaskOperation | None:
+    def task(self) -> Running | None:
         """The task it belongs to: itself, when it is one; None outside any task."""
 
     @property
@@ -50,9 +60,3 @@ def put_back(token: Token[Enclosing | None]) -> None:
         CURRENT.reset(token)
     except ValueError:
         return
-
-
-def current_task() -> TaskOperation | None:
-    """Return the task this code runs in, None outside any."""
-    enclosing = CURRENT.get()
-    return None if enclosing is None else enclosing.task

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import ParamSpec, TypeVar
 
-from agentgauge.record.propagate import carried
+from agentgauge.record.carried import carried
 
 P = ParamSpec("P")
 R = TypeVar("R")

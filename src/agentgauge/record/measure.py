@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from agentgauge.record.context import CURRENT, Enclosing, put_back
-from agentgauge.record.wrap import wrapped
+from agentgauge.record.wrap import Endable, wrapped
 
 if TYPE_CHECKING:
     from contextvars import Token
     from types import TracebackType
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-class Endable(Enclosing, Protocol):
-    """An operation, as far as blocks and wrappers know it."""
-
-    def arguments(self, *values: object, **named: object) -> None:
-        """Take what a decorated function was called with."""
-
-    def result(self, value: object) -> None:
-        """Take what a decorated function returned."""
-
-    def finish(self) -> None:
-        """End it as a success."""
-
-    def fail(self, error: BaseException) -> None:
-        """End it the way an exception ends it."""
 
 
 Op = TypeVar("Op", bound=Endable)

@@ -25,11 +25,10 @@ from agentgauge.record.waste import fingerprint
 if TYPE_CHECKING:
     from agentgauge.model.span import CallStatus
     from agentgauge.record.concurrency import Meter
-    from agentgauge.record.context import Enclosing
+    from agentgauge.record.context import Enclosing, Running
     from agentgauge.record.live import LiveTask
     from agentgauge.record.node import Node
     from agentgauge.record.recorder import Recorder
-    from agentgauge.record.run import TaskOperation
 
 PHASES_IN_ORDER = ("client_wait", "queue", "load", "prefill", "decode", "network")
 
@@ -351,7 +350,7 @@ class LLMOperation:
             first_ns = max(self.start_ns, end_ns - decode_ns)
         meter.credit(n_tokens, meter.shares_ns(first_ns, end_ns))
 
-    def _account(self, task: TaskOperation, status: CallStatus) -> None:
+    def _account(self, task: Running, status: CallStatus) -> None:
         """Hold the call's tokens until its task ends: useful, repeated, or thrown away."""
         repeated = (
             self._arguments is not None

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
-from agentgauge.record.branch import Branch
-from agentgauge.record.context import CURRENT, put_back
+from agentgauge.record.carried import carried
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -38,22 +36,3 @@ def propagate(work: Any, /) -> Any:
 
         return CarryingExecutor(work)
     return carried(work)
-
-
-def carried(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function, running in the task that is current now, as a branch of it."""
-    enclosing = CURRENT.get()
-    if enclosing is None:
-        return function
-
-    @functools.wraps(function)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        branch = Branch(enclosing)
-        token = CURRENT.set(branch)
-        try:
-            return function(*args, **kwargs)
-        finally:
-            put_back(token)
-            branch.finish()
-
-    return run

@@ -9,16 +9,30 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncGenerator, Callable, Generator
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
-from agentgauge.record.context import CURRENT, put_back
-
-if TYPE_CHECKING:
-    from agentgauge.record.measure import Endable
+from agentgauge.record.context import CURRENT, Enclosing, put_back
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-Begin = Callable[[str], "Endable"]
+
+class Endable(Enclosing, Protocol):
+    """An operation, as far as blocks and wrappers know it."""
+
+    def arguments(self, *values: object, **named: object) -> None:
+        """Take what a decorated function was called with."""
+
+    def result(self, value: object) -> None:
+        """Take what a decorated function returned."""
+
+    def finish(self) -> None:
+        """End it as a success."""
+
+    def fail(self, error: BaseException) -> None:
+        """End it the way an exception ends it."""
+
+
+Begin = Callable[[str], Endable]
 """Starts an operation; the argument is the name to use where the user gave none."""
 
 
