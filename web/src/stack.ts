@@ -36,6 +36,12 @@ export function limitSeries(series: Series[], fold: Fold, keepOrder = false): Se
   return [...ordered.filter((one) => kept.has(one)), { key: 'other', name, labels: {}, values }]
 }
 
+/** Layers without height are drawn as a line on the one below: leave them out, unless nothing else is left. */
+export function withHeight(series: Series[]): Series[] {
+  const high = series.filter((one) => one.values.some((cell) => cell !== null && cell > 0))
+  return high.length ? high : series
+}
+
 /** Running sums from the bottom up; a step at which every series is missing stays a gap. */
 export function stackValues(columns: readonly (readonly Cell[])[]): Cell[][] {
   const n = columns[0]?.length ?? 0

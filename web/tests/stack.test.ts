@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 
 import type { Cell, Series } from '../src/align'
-import { foldOf, limitSeries, stackValues } from '../src/stack'
+import { foldOf, limitSeries, stackValues, withHeight } from '../src/stack'
 
 const series = (name: string, ...values: Cell[]): Series => ({ key: name, name, labels: {}, values })
 
@@ -24,6 +24,12 @@ it('never adds up durations: the rest shows its worst', () => {
   expect(foldOf('seconds')).toBe('max')
   const many = Array.from({ length: 8 }, (_, i) => series(`s${i}`, i, null))
   expect(limitSeries(many, 'max').at(-1)).toMatchObject({ name: 'worst of 2 others', values: [1, null] })
+})
+
+it('leaves layers without height out of a stack, unless there is nothing else', () => {
+  const [none, some] = [series('none', 0, null), series('some', 0, 1)]
+  expect(withHeight([none, some])).toEqual([some])
+  expect(withHeight([none])).toEqual([none])
 })
 
 it('orders by name, or as the queries stand', () => {

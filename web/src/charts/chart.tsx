@@ -8,7 +8,7 @@ import 'uplot/dist/uPlot.min.css'
 import { type Cell, type Grid, type Series, currentOf, timesOf } from '../align'
 import { clock, dateTime, text, tick as tickText } from '../format'
 import { CARD, DASHES, GRID, MUTED, type Theme, seriesColor, withAlpha } from '../palette'
-import { foldOf, limitSeries, stackValues } from '../stack'
+import { foldOf, limitSeries, stackValues, withHeight } from '../stack'
 import { theme } from '../state'
 
 export const PLOT_HEIGHT_PX = 180
@@ -39,7 +39,10 @@ export function Chart({ title, unit, grid, series, stack = false, keepOrder = fa
   const begin = useRef(beginMs)
   begin.current = beginMs
 
-  const shown = useMemo(() => limitSeries(series, foldOf(unit), keepOrder), [series, unit, keepOrder])
+  const shown = useMemo(
+    () => limitSeries(stack ? withHeight(series) : series, foldOf(unit), keepOrder),
+    [series, unit, stack, keepOrder],
+  )
   const data = useMemo<uPlot.AlignedData>(() => {
     const columns = shown.map((one) => one.values)
     return [timesOf(grid), ...(stack ? stackValues(columns) : columns)] as uPlot.AlignedData
