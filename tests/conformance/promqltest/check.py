@@ -32,7 +32,7 @@ def close(a: float, b: float) -> bool:
     return difference / min(total, sys.float_info.max) < _EPSILON
 
 
-def annotations(result: Result, expected: Expectation) -> str | None:
+def notes(result: Result, expected: Expectation) -> str | None:
     """Compare warnings and infos."""
     actual: dict[Note, tuple[str, ...]] = {"warn": result.warnings, "info": result.infos}
     for kind, messages in actual.items():

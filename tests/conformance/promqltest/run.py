@@ -176,7 +176,7 @@ class _Stage:
             return check.failure(error, case.expected.notes["fail"]) if case.expected.fails else f"error: {error}"
         if case.expected.fails:
             return "expected an error, got an answer"
-        return check.annotations(result, case.expected) or check.answer(result, case)
+        return check.notes(result, case.expected) or check.answer(result, case)
 
     def _as_range(self, case: Eval, node: Node, t_ms: int) -> str | None:
         window = Window(t_ms - _MINUTE_MS, t_ms + _MINUTE_MS, _MINUTE_MS)
