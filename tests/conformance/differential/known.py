@@ -69,6 +69,11 @@ KNOWN: tuple[Known, ...] = (
         _uses(r"\b(predict_linear|quantile_over_time|holt_winters|double_exponential_smoothing)\(.*@"),
     ),
     Known(
+        "a pinned selector in an aggregation's parameter: Prometheus, 3.14 too, moves it with the steps; ours stays",
+        "promql/engine.go, preprocessExprHelper does not look into AggregateExpr.Param",
+        _uses(r"\b(quantile|topk|bottomk)\b.*@"),
+    ),
+    Known(
         "a subquery without a point on its grid over a pinned expression: 2.42 gives one point, 3.14 none",
         "promql/engine.go, eval of 3.14 returns nothing when the end lies before the start",
         _sparse_pinned_subquery,
