@@ -1,0 +1,341 @@
+"""Promises of the accounting as it is wired: the identities hold at every scrape, of real concurrent programs too."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import agentgauge as ag
+from agentgauge.model.span import Phases
+from agentgauge.record.snapshot import Snapshot
+from agentgauge.testing import FakeClock, Recording, recording
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def records(clock: FakeClock) -> Generator[Recording]:
+    with recording(clock) as fresh:
+        yield fresh
+
+
+def values(snapshot: Snapshot, name: str) -> dict[tuple[str, ...], int]:
+    """Return a metric's exact integers by label values, without the zeros."""
+    for family, size in zip(snapshot.families, snapshot.sizes, strict=True):
+        if family.metric.name == name:
+            pairs = zip(family.keys[:size], family.starts, strict=False)
+            return {labels: snapshot.values[start] for labels, start in pairs if snapshot.values[start]}
+    raise AssertionError(name)
+
+
+def taken(records: Recording, name: str) -> dict[tuple[str, ...], int]:
+    return values(records.recorder.ledger.snapshot(), name)
+
+
+def seconds(records: Recording, name: str) -> dict[str, float]:
+    """Return a metric in seconds by its labels but the agent, joined with slashes."""
+    return {"/".join(labels[1:]): ns / 1e9 for labels, ns in taken(records, name).items()}
+
+
+def check_identities(snapshot: Snapshot) -> tuple[int, int]:
+    """Check I1, I3 and I8 on one scrape; return state and path nanoseconds."""
+    path = sum(values(snapshot, "agent_task_path_seconds_total").values())
+    state = sum(values(snapshot, "agent_task_state_seconds_total").values())
+    assert path == sum(values(snapshot, "agent_root_task_seconds_total").values())
+    assert state >= path
+    assert values(snapshot, "agentgauge_accounting_error_seconds") == {}
+    own = [n for labels, n in values(snapshot, "agent_task_path_calls_total").items() if labels[1] == "own"]
+    paths = values(snapshot, "agent_tasks_total")
+    assert sum(own) <= sum(paths.values())
+    return state, path
+
+
+def test_a_task_is_partitioned(records: Recording, clock: FakeClock) -> None:
+    """Path and state seconds of a small task are those of its program, phases included."""
+    with ag.task(agent="a"):
+        with ag.llm_call(model="m") as call:
+            clock.advance(3)
+            call.phases(Phases(queue_ns=1_000_000_000, prefill_ns=500_000_000, decode_ns=1_500_000_000))
+        clock.advance(0.25)
+        with ag.tool_call("t"):
+            clock.advance(2)
+    assert seconds(records, "agent_task_path_seconds_total") == {
+        "queue/m/met": 1,
+        "prefill/m/met": 0.5,
+        "decode/m/met": 1.5,
+        "own//met": 0.25,
+        "tool/t/met": 2,
+    }
+    assert seconds(records, "agent_task_state_seconds_total") == {"llm": 3, "own": 0.25, "tool": 2}
+    assert seconds(records, "agent_task_solo_seconds_total")["tool/t"] == 2
+    calls = taken(records, "agent_task_path_calls_total")
+    assert calls == {("a", "llm", "m", "met"): 1, ("a", "own", "", "met"): 1, ("a", "tool", "t", "met"): 1}
+
+
+def test_work_in_flight_shows_at_every_scrape(records: Recording, clock: FakeClock) -> None:
+    """State seconds grow while a task runs; path seconds wait for its end."""
+    with ag.task(agent="a"), ag.tool_call("t"):
+        clock.advance(2)
+        assert seconds(records, "agent_task_state_seconds_total") == {"tool": 2}
+        clock.advance(1)
+        assert seconds(records, "agent_task_state_seconds_total") == {"tool": 3}
+        assert taken(records, "agent_task_path_seconds_total") == {}
+    assert seconds(records, "agent_task_path_seconds_total") == {"tool/t/met": 3}
+
+
+def test_states_and_paths_exist_at_zero_from_the_start(records: Recording) -> None:
+    """What will be counted is there at 0 before it is: a first increment shows in ``rate()``."""
+    with ag.task(agent="a"), ag.tool_call("t"):
+        samples = records.collected()
+    for state in ("backoff", "llm", "own", "tool", "wait", "llm+tool"):
+        assert samples[f'agent_task_state_seconds_total{{agent="a",state="{state}"}}'] == 0
+    for slo in ("met", "missed"):
+        labels = f'agent="a",component="tool",name="t",slo="{slo}"'
+        assert samples[f"agent_task_path_seconds_total{{{labels}}}"] == 0
+
+
+def test_sub_agents_are_parts_of_their_root(records: Recording, clock: FakeClock) -> None:
+    """Only root tasks feed the partitions; a sub-agent's own code is component ``agent``."""
+    with ag.task(agent="outer"), ag.task(agent="inner"):
+        clock.advance(1)
+        with ag.tool_call("t"):
+            clock.advance(2)
+    assert taken(records, "agent_task_path_seconds_total") == {
+        ("outer", "agent", "inner", "met"): 1_000_000_000,
+        ("outer", "tool", "t", "met"): 2_000_000_000,
+    }
+    assert taken(records, "agent_root_task_seconds_total") == {("outer",): 3_000_000_000}
+    assert ("inner",) in taken(records, "agent_task_duration_seconds")
+
+
+def test_waits_are_spans(records: Recording, clock: FakeClock) -> None:
+    """``wait`` and ``limit`` charge the wait, not what follows it."""
+    slots = ag.limit(threading.Semaphore(1), "slots")
+    with ag.task(agent="a"):
+        with ag.wait("approval"):
+            clock.advance(2)
+        with slots:
+            clock.advance(1)
+        with ag.wait("again", component="backoff"):
+            clock.advance(4)
+    found = seconds(records, "agent_task_path_seconds_total")
+    assert found == {"wait/approval/met": 2, "own//met": 1, "backoff/again/met": 4}
+    assert ("a", "wait", "slots", "met") in taken(records, "agent_task_path_calls_total")
+
+
+async def test_limit_takes_asyncio(records: Recording) -> None:
+    """Semaphores, locks and queues of asyncio are awaited as ever."""
+    queue: asyncio.Queue[int] = asyncio.Queue(1)
+    limited, lock = ag.limit(queue), ag.limit(asyncio.Lock())
+    async with ag.task(agent="a"), lock:
+        await limited.put(1)
+        assert await limited.get() == 1
+    names = {labels[2] for labels in taken(records, "agent_task_path_calls_total")}
+    assert names == {"", "queue", "lock"}
+
+
+def test_detached_work_enters_no_partition(records: Recording, clock: FakeClock) -> None:
+    """What outlives its task, or was started as detached, counts as detached only."""
+    with ag.task(agent="a"):
+        late = ag.tool_call("late").start()
+        own = ag.tool_call("own", detached=True).start()
+        clock.advance(10)
+    clock.advance(50)
+    late.finish()
+    own.finish()
+    assert seconds(records, "agent_task_path_seconds_total") == {"tool/late/met": 10}
+    assert taken(records, "agent_detached_seconds_total") == {("a",): 110_000_000_000}
+
+
+def test_slo_sides(records: Recording, clock: FakeClock) -> None:
+    """A whole task goes to one side: by its own target, by its agent's, else by the running p95."""
+    with ag.task(agent="a", slo_s=1):
+        clock.advance(2)
+    records.recorder.live.objectives.set({"b": 5})
+    with ag.task(agent="b"):
+        clock.advance(2)
+    for duration in [1] * 40 + [9]:
+        with ag.task(agent="c"):
+            clock.advance(duration)
+    path = taken(records, "agent_task_path_seconds_total")
+    assert ("a", "own", "", "missed") in path
+    assert ("b", "own", "", "met") in path
+    assert path["c", "own", "", "missed"] == 9_000_000_000
+
+
+def test_overdue_tasks_show_while_they_run(records: Recording, clock: FakeClock) -> None:
+    """A running task past its objective is overdue until it ends."""
+    records.recorder.live.objectives.set({"a": 5})
+    with ag.task(agent="a"):
+        assert taken(records, "agent_tasks_overdue") == {}
+        clock.advance(6)
+        assert taken(records, "agent_tasks_overdue") == {("a",): 1}
+    assert taken(records, "agent_tasks_overdue") == {}
+
+
+def test_token_fates_sum_to_the_tokens(records: Recording) -> None:
+    """Useful, repeated, retried or of a failed task: every token of an ended task has one fate."""
+
+    def call(tokens: int, status: str = "success", answer: str = "x") -> None:
+        operation = ag.llm_call(model="m").start()
+        operation.arguments("the same")
+        operation.result(answer)
+        operation.usage(prompt=tokens, completion=0)
+        operation.finish(status)  # type: ignore[arg-type]
+
+    with ag.task(agent="a"):
+        call(650)
+        call(150)
+        call(200, "timeout", "none")
+    with pytest.raises(ValueError, match="no"), ag.task(agent="a"):
+        call(1_000)
+        raise ValueError("no")
+    fates = {labels[3]: n for labels, n in taken(records, "agent_token_fate_total").items()}
+    assert fates == {"useful": 650, "repeated": 150, "retried": 200, "failed_task": 1_000}
+    assert sum(fates.values()) == sum(taken(records, "agent_token_usage_total").values())
+
+
+def test_repeated_tool_calls(records: Recording) -> None:
+    """Same arguments and same result repeat; same arguments with another result is polling."""
+    state = iter([1, 2, 2])
+
+    @ag.tool_call
+    def poll(query: dict[str, object]) -> int:
+        return next(state)
+
+    with ag.task(agent="a"):
+        poll({"a": 1, "b": "x  y"})
+        poll({"b": "x y", "a": 1})
+        poll({"b": "x y", "a": 1})
+    assert taken(records, "agent_repeated_calls_total") == {("a", "tool", "poll"): 1}
+
+
+def test_concurrency_of_the_specification(records: Recording, clock: FakeClock) -> None:
+    """Call A streams alone, then beside B: seconds and tokens at each level are those of the specification."""
+    a = ag.llm_call(model="m").start()
+    for _ in range(225):
+        a.chunk()
+    clock.advance(5)
+    b = ag.llm_call(model="m").start()
+    for _ in range(175):
+        a.chunk()
+        b.chunk()
+    clock.advance(5)
+    for call, tokens in ((a, 400), (b, 175)):
+        call.usage(completion=tokens)
+        call.finish()
+    found = taken(records, "agent_llm_concurrency_seconds_total")
+    assert {labels[1]: ns for labels, ns in found.items()} == {"1": 5_000_000_000, "2": 5_000_000_000}
+    tokens_by_level = {labels[1]: n for labels, n in taken(records, "agent_llm_concurrency_tokens_total").items()}
+    assert tokens_by_level == {"1": 225, "2": 350}
+
+
+async def test_gathered_branches_get_nodes_of_their_own() -> None:
+    """Two gathered coroutines of several steps each do not mix: the path follows one of them."""
+    with recording() as records:
+        steps = {"a": asyncio.Event(), "d": asyncio.Event()}
+
+        async def branch(first: str, second: str) -> None:
+            with ag.tool_call(first):
+                steps[first].set()
+                await asyncio.gather(*(event.wait() for event in steps.values()))
+            with ag.tool_call(second):
+                for _ in range(3 if second == "c" else 1):
+                    await asyncio.sleep(0.002)
+
+        async with ag.task(agent="x"):
+            await asyncio.gather(branch("a", "c"), branch("d", "f"))
+        path = taken(records, "agent_task_path_seconds_total")
+        names = {labels[2] for labels in path if labels[1] == "tool"}
+        assert "c" in names
+        assert "f" not in names
+        check_identities(records.recorder.ledger.snapshot())
+
+
+def run_thread_agent(seed: int) -> None:
+    chance = random.Random(seed)
+    with ag.task(agent=f"t{seed % 3}"), ag.propagate(ThreadPoolExecutor(3)) as pool:
+
+        def use(i: int) -> None:
+            with ag.tool_call(f"tool{i % 4}"):
+                call = ag.llm_call(model="m").start()
+                call.usage(prompt=1, completion=2)
+                if chance.random() < 0.9:
+                    call.finish()
+
+        list(pool.map(use, range(10)))
+
+
+async def run_asyncio_agent(seed: int) -> None:
+    chance = random.Random(seed)
+
+    async def use(i: int) -> None:
+        async with ag.tool_call(f"tool{i % 4}"):
+            await asyncio.sleep(chance.random() / 500)
+            with ag.llm_call(model="m") as call:
+                await asyncio.sleep(chance.random() / 500)
+                call.usage(prompt=1, completion=2)
+
+    async def run() -> None:
+        async with ag.task(agent=f"a{seed % 3}"):
+            await asyncio.gather(*(use(i) for i in range(6)))
+            async with ag.task(agent="sub"):
+                await use(1)
+
+    job = asyncio.create_task(run())
+    if chance.random() < 0.3:
+        asyncio.get_running_loop().call_later(0.002, job.cancel)
+    await asyncio.wait([job])
+
+
+def test_identities_hold_beside_threads_and_asyncio() -> None:
+    """Scraped from another thread while threads and event loops work, every scrape satisfies the identities."""
+    with recording() as records:
+        done = threading.Event()
+        failures: list[BaseException] = []
+
+        def scrape() -> None:
+            try:
+                while not done.is_set():
+                    check_identities(records.recorder.ledger.snapshot())
+            except BaseException as error:
+                failures.append(error)
+
+        async def everyone() -> None:
+            await asyncio.gather(*(run_asyncio_agent(seed) for seed in range(40)))
+
+        workers = [threading.Thread(target=run_thread_agent, args=(seed,)) for seed in range(12)]
+        workers.append(threading.Thread(target=lambda: asyncio.run(everyone())))
+        scraper = threading.Thread(target=scrape)
+        for thread in (scraper, *workers):
+            thread.start()
+        for thread in workers:
+            thread.join()
+        done.set()
+        scraper.join()
+        assert failures == []
+        snapshot = records.recorder.ledger.snapshot()
+        state, path = check_identities(snapshot)
+        assert state == path
+        assert values(snapshot, "agent_active_count") == {}
+        own = [n for labels, n in values(snapshot, "agent_task_path_calls_total").items() if labels[1] == "own"]
+        assert sum(own) == 52
+
+
+def test_ten_thousand_tasks_at_once(records: Recording, clock: FakeClock) -> None:
+    """Ten thousand running tasks are scraped and end like one."""
+    running = [ag.task(agent="a").start() for _ in range(10_000)]
+    clock.advance(1)
+    assert taken(records, "agent_task_state_seconds_total") == {("a", "own"): 10_000 * 10**9}
+    for operation in running:
+        operation.finish()
+    assert taken(records, "agent_root_task_seconds_total") == {("a",): 10_000 * 10**9}
+    assert taken(records, "agent_active_count") == {}
