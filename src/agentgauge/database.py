@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from agentgauge.errors import BadQuery
+from agentgauge.errors import BadQuery, ExecutionError, StoreError
 from agentgauge.model.labels import Labels, Matcher
 from agentgauge.model.sample import Exemplar, MetricInfo
 from agentgauge.model.series import Result
@@ -134,7 +134,10 @@ class Database:
     def _with_warnings(self, ask: Callable[[], Result]) -> Result:
         """Add what the store could not read to what the engine warns of."""
         self.store.take_warnings()
-        result = ask()
+        try:
+            result = ask()
+        except StoreError as error:
+            raise ExecutionError(f"the store cannot be read: {error}") from error
         unread = dict.fromkeys(self.store.take_warnings())
         return replace(result, warnings=(*result.warnings, *unread)) if unread else result
 

@@ -18,30 +18,17 @@ QUICK_CHECK_BYTES = 256 << 20
 log = logging.getLogger("agentgauge.store")
 
 
-def open_or_replace(path: Path, fsync: sql.Fsync, now_ms: int) -> tuple[sql.Connection, str]:
-    """Open the write connection; return it, and what was wrong with the file that stood here before, or nothing.
-
-    Raises:
-        StoreError: the file cannot be opened, is newer than this program or no store.
-    """
-    try:
-        return _open_checked(path, fsync), ""
-    except StoreCorrupt as error:
-        kept = set_aside(path, now_ms)
-        text = f"{path} is damaged ({error}); it is kept as {kept}, a fresh file takes its place"
-        log.error("%s", text)
-        return sql.open_writer(path, fsync), text
-
-
-def set_aside(path: Path, now_ms: int) -> Path:
-    """Rename a database and its log; return the new name."""
+def set_aside(path: Path, now_ms: int, reason: str) -> str:
+    """Rename a damaged database and its log; return what to tell the user."""
     kept = path.with_name(f"{path.name}.corrupt-{now_ms}")
     for suffix in ("", "-wal"):
         old = path.with_name(path.name + suffix)
         if old.exists():
             old.rename(kept.with_name(kept.name + suffix))
     path.with_name(path.name + "-shm").unlink(missing_ok=True)
-    return kept
+    text = f"{path} is damaged ({reason}); it is kept as {kept}, a fresh file takes its place"
+    log.error("%s", text)
+    return text
 
 
 def _refuse(problems: list[str]) -> None:
@@ -49,7 +36,13 @@ def _refuse(problems: list[str]) -> None:
         raise StoreCorrupt("; ".join(problems[:3]))
 
 
-def _open_checked(path: Path, fsync: sql.Fsync) -> sql.Connection:
+def open_checked(path: Path, fsync: sql.Fsync) -> sql.Connection:
+    """Open the write connection; after an unclean end, look at the file's structure first.
+
+    Raises:
+        StoreCorrupt: the file is damaged.
+        StoreError: it cannot be opened, is newer than this program, or no store.
+    """
     existed = path.exists() and path.stat().st_size > 0
     conn = sql.open_writer(path, fsync)
     try:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from agentgauge.errors import StoreError, StoreFull
+from agentgauge.errors import StoreCorrupt, StoreError, StoreFull
 from agentgauge.model.clock import Clock, SystemClock
 from agentgauge.model.labels import Labels, Matcher, label_value
 from agentgauge.model.sample import Exemplar, MetricInfo, Sample
@@ -28,7 +28,7 @@ from agentgauge.store.index import CompileRegex, SeriesIds
 from agentgauge.store.loading import load_catalog
 from agentgauge.store.lock import FileLock, refuse_network
 from agentgauge.store.reading import Reading
-from agentgauge.store.recovery import open_or_replace
+from agentgauge.store.recovery import open_checked, set_aside
 from agentgauge.store.reserve import Reserve
 from agentgauge.store.retention import Retention
 from agentgauge.store.sealing import Sealing
@@ -121,11 +121,17 @@ class Store:
             self._reading = Reading(self._readers, self._cache, self._on_bad_chunk)
             self._reload()
             return
-        writer, self._readers, self._file_lock, self.replaced = _open_for_writing(path, fsync, clock.now_ms())
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            refuse_network(path.parent)
+            self._file_lock = FileLock(path, clock.now_ms())
+        try:
+            writer, self._readers, newest_seq = self._open_and_load(fsync)
+        except BaseException:
+            if self._file_lock is not None:
+                self._file_lock.release()
+            raise
         self._reading = Reading(self._readers, self._cache, self._on_bad_chunk)
-        with self._readers.snapshot() as conn:
-            newest_seq = load_catalog(conn, self._catalog, with_rows=True)
-            self._metadata = tables.metadata(conn)
         writing = Writing(writer, self._catalog, self._lock, out_of_order_ms, self._make_room, newest_seq)
         retention = Retention(self._readers, writer, self._catalog, self._lock, retention_ms, retention_bytes)
         sealing = Sealing(self._readers, writer, self._reading, codec)
@@ -307,11 +313,39 @@ class Store:
             self._closed = True
         if self._pen is not None:
             self._pen.upkeep.stop()
-            _finish(self._pen.writer)
+            if not self._pen.writing.saw_damage:
+                _finish(self._pen.writer)
             self._pen.writer.close()
         self._readers.close()
         if self._file_lock is not None:
             self._file_lock.release()
+
+    def _open_and_load(self, fsync: sql.Fsync) -> tuple[sql.Writer, sql.Readers, int]:
+        """Open the file and read the catalog; a file that is damaged there makes place for a fresh one."""
+        try:
+            return self._try_to_open(fsync)
+        except StoreCorrupt as error:
+            if self.path is None:
+                raise
+            self.replaced = set_aside(self.path, self.clock.now_ms(), str(error))
+            self._catalog = Catalog(self._compile_regex, RING_BYTES)
+            return self._try_to_open(fsync)
+
+    def _try_to_open(self, fsync: sql.Fsync) -> tuple[sql.Writer, sql.Readers, int]:
+        if self.path is None:
+            conn, guard = sql.open_memory(), threading.RLock()
+            writer, readers = sql.Writer(conn, guard), sql.Readers(None, conn, guard)
+        else:
+            writer, readers = sql.Writer(open_checked(self.path, fsync)), sql.Readers(self.path)
+        try:
+            with readers.snapshot() as conn:
+                newest_seq = load_catalog(conn, self._catalog, with_rows=True)
+                self._metadata = tables.metadata(conn)
+        except BaseException:
+            readers.close()
+            writer.close()
+            raise
+        return writer, readers, newest_seq
 
     def _writable(self) -> _Pen:
         if self._pen is None:
@@ -378,23 +412,6 @@ class _Pen:
     upkeep: Upkeep
     retention: Retention
     reserve: Reserve | None
-
-
-def _open_for_writing(
-    path: Path | None, fsync: sql.Fsync, now_ms: int
-) -> tuple[sql.Writer, sql.Readers, FileLock | None, str]:
-    if path is None:
-        conn, guard = sql.open_memory(), threading.RLock()
-        return sql.Writer(conn, guard), sql.Readers(None, conn, guard), None, ""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    refuse_network(path.parent)
-    lock = FileLock(path, now_ms)
-    try:
-        conn, replaced = open_or_replace(path, fsync, now_ms)
-    except BaseException:
-        lock.release()
-        raise
-    return sql.Writer(conn), sql.Readers(path), lock, replaced
 
 
 def _finish(writer: sql.Writer) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from agentgauge.errors import StoreFull
+from agentgauge.errors import StoreCorrupt, StoreFull
 from agentgauge.model.labels import Labels
 from agentgauge.model.sample import NO_SAMPLE_BITS, Exemplar, Sample
 from agentgauge.model.series import Row, Values
@@ -78,6 +78,7 @@ class Writing:
         newest_seq: int,
     ) -> None:
         self.counters = Counters()
+        self.saw_damage = False
         self._writer = writer
         self._catalog = catalog
         self._lock = lock
@@ -103,6 +104,10 @@ class Writing:
             # Only here do columns get new numbers: the caller of this group is not in the middle of a row.
             if self._catalog.current[key].wants_renumbering:
                 self._renumber(self._catalog.current[key])
+        except StoreCorrupt:
+            # No clean mark at the end then: the next start looks at the file and sets it aside.
+            self.saw_damage = True
+            raise
         except StoreFull:
             if self._make_room():
                 try:
