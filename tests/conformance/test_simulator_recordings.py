@@ -15,11 +15,38 @@ from agentgauge.simulator.config import SimulatorConfig
 from agentgauge.simulator.server import SimulatedOllama, run_in_thread
 
 RECORDINGS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "ollama"
-ORDER = """
-version root tags notfound metrics method load ps chat_stream chat_once generate_stream generate_once tools_stream
-think_once v1_once v1_stream v1_stream_usage v1_think_stream v1_models responses_once responses_stream messages_once
-messages_stream err_404_chat err_404_embed err_400_model err_400_think err_400_tools err_v1_404 unload
-""".split()
+ORDER = (
+    "version",
+    "root",
+    "tags",
+    "notfound",
+    "metrics",
+    "method",
+    "load",
+    "ps",
+    "chat_stream",
+    "chat_once",
+    "generate_stream",
+    "generate_once",
+    "tools_stream",
+    "think_once",
+    "v1_once",
+    "v1_stream",
+    "v1_stream_usage",
+    "v1_think_stream",
+    "v1_models",
+    "responses_once",
+    "responses_stream",
+    "messages_once",
+    "messages_stream",
+    "err_404_chat",
+    "err_404_embed",
+    "err_400_model",
+    "err_400_think",
+    "err_400_tools",
+    "err_v1_404",
+    "unload",
+)
 """The order in which they were recorded."""
 
 

@@ -115,6 +115,7 @@ class _Answer:
         self._status = 499
         self._outcome: Outcome = "cancelled"
         self._counted = False
+        self._settled = False
         self._timing = Timing(0)
         self._n_generated = 0
         self._n_calls = 0
@@ -132,17 +133,24 @@ class _Answer:
             else:
                 await self._without_tokens()
         finally:
-            self._log.write(self._entry())
+            self._settle(self._status, self._outcome)
         return self._status
 
+    def _settle(self, status: int, outcome: Outcome) -> None:
+        """Note how it ended, once, before the last byte leaves: who has the answer finds it in the log."""
+        if not self._settled:
+            self._settled = True
+            self._status, self._outcome = status, outcome
+            self._log.write(self._entry())
+
     async def _refuse(self, status: int, message: str) -> None:
-        self._status, self._outcome = status, "error"
         early = self._ready.exchange.traits.early_error_status or not self._call.stream
         if early or self._call.protocol != "native" or status == 503:
+            self._settle(status, "error")
             body = error_for(self._call.path, status, message, self._ready.exchange.ids["request"])
             await self._connection.send(status, json_headers_for(self._call.path), body)
             return
-        self._status = 200
+        self._settle(200, "error")
         writer = writer_for(self._ready.exchange)
         self._connection.start(200, writer.stream_headers)
         await self._connection.chunk(writer.broken(message, self._wall_ns()))
@@ -157,11 +165,11 @@ class _Answer:
             if isinstance(event, Finished):
                 self._timing = event.timing
         call = self._call
-        self._status, self._outcome = 200, "ok"
+        self._counted = call.shape == "embed" and self._ready.work.kind == "embed"
+        self._settle(200, "ok")
         if self._ready.work.kind == "embed" or call.shape in {"embed", "embeddings"}:
             length = self._dimensions()
             vectors = [embedding(text, length) for text in call.inputs]
-            self._counted = call.shape == "embed"
             await self._connection.send(200, json_headers_for(call.path), embedded_for(call, vectors, self._timing))
             return
         body = native_loaded(call, self._ready.work.kind, self._wall_ns())
@@ -203,6 +211,9 @@ class _Answer:
     async def _finish(self, writer: Writer, event: Finished, started: bool) -> None:
         reason, wall_ns = self._ready.answer.done_reason, self._desk.wall_ns(event.t_ns)
         self._n_calls = sum(1 for piece in self._ready.answer.pieces if piece.call)
+        native_or_whole = self._call.protocol != "openai" or not self._call.stream
+        self._counted = native_or_whole or self._call.include_usage
+        self._settle(200, "ok")
         if self._call.stream:
             end = writer.last(event.timing, reason, wall_ns)
             if not started:
@@ -211,9 +222,6 @@ class _Answer:
             await self._connection.end()
         else:
             await self._connection.send(200, writer.json_headers, writer.whole(event.timing, reason, wall_ns))
-        self._status, self._outcome = 200, "ok"
-        native_or_whole = self._call.protocol != "openai" or not self._call.stream
-        self._counted = native_or_whole or self._call.include_usage
 
     # -- faults in mid-stream
 
@@ -231,7 +239,7 @@ class _Answer:
             await asyncio.sleep(fault.seconds)
             return False
         if fault.kind == "reset":
-            self._status, self._outcome = 200 if started else 0, "reset"
+            self._settle(200 if started else 0, "reset")
             self._connection.reset()
         elif fault.kind == "midstream":
             await self._break_midstream(writer, started)
@@ -243,23 +251,23 @@ class _Answer:
         if not self._call.stream:
             await self._refuse(500, MIDSTREAM)
             return
+        self._settle(200, "midstream")
         if not started:
             self._connection.start(200, writer.stream_headers)
         data = writer.broken(MIDSTREAM, self._wall_ns())
         if data:
             await self._connection.chunk(data)
         await self._connection.end()
-        self._status, self._outcome = 200, "midstream"
 
     async def _break_early(self, writer: Writer, started: bool) -> None:
         if not self._call.stream:
-            self._status, self._outcome = 0, "reset"
+            self._settle(0, "reset")
             self._connection.reset()
             return
+        self._settle(200, "early-end")
         if not started:
             self._connection.start(200, writer.stream_headers)
         await self._connection.end()
-        self._status, self._outcome = 200, "early-end"
 
     # -- the log
 

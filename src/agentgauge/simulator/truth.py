@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import deque
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
+
+N_ENTRIES = 100_000
+"""How many entries are kept in memory, the newest; the file has all."""
 
 Outcome = Literal["ok", "error", "cancelled", "reset", "early-end", "midstream"]
 
@@ -52,7 +56,7 @@ class TruthLog:
 
     def __init__(self, path: Path | None = None) -> None:
         self._lock = threading.Lock()
-        self._entries: list[Sent] = []
+        self._entries: deque[Sent] = deque(maxlen=N_ENTRIES)
         self._file = path.open("a", encoding="utf-8") if path else None
 
     def write(self, entry: Sent) -> None:
