@@ -195,9 +195,14 @@ def test_token_fates_sum_to_the_tokens(records: Recording) -> None:
         call(650)
         call(150)
         call(200, "timeout", "none")
-    with pytest.raises(ValueError, match="no"), ag.task(agent="a"):
+
+    @ag.task(agent="a")
+    def fail() -> None:
         call(1_000)
         raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        fail()
     fates = {labels[3]: n for labels, n in taken(records, "agent_token_fate_total").items()}
     assert fates == {"useful": 650, "repeated": 150, "retried": 200, "failed_task": 1_000}
     assert sum(fates.values()) == sum(taken(records, "agent_token_usage_total").values())
