@@ -79,12 +79,11 @@ def converse(turn: Turn) -> Reply:
     """Return the reply: a tool call while the plan has steps left, else words (JSON when a format is asked for)."""
     rng = random.Random(f"reply:{turn.seed}")
     thinking = _thoughts(turn, rng) if turn.think else ""
-    plan = plan_of(turn)
-    step = max(turn.rounds(), len(turn.results()) if plan and not turn.rounds() else 0)
-    if step < len(plan):
-        tool = plan[step]
-        arguments = _arguments(turn, tool, rng)
-        return Reply("", thinking, (ToolCall(tool["name"], arguments),))
+    rounds = _rounds_of(plan_of(turn))
+    step = turn.rounds()
+    if step < len(rounds):
+        calls = tuple(ToolCall(tool["name"], _arguments(turn, tool, rng)) for tool in rounds[step])
+        return Reply("", thinking, calls)
     if turn.format is not None:
         return Reply(json_for(turn.format, _hints(turn, rng)), thinking)
     return Reply(_words(turn, rng), thinking)
@@ -110,6 +109,13 @@ def plan_of(turn: Turn) -> list[Mapping[str, Any]]:
         return plan
     question = turn.question().lower()
     return [max(functions, key=lambda f: _fit(question, f"{f.get('name')} {f.get('description')}"))]
+
+
+def _rounds_of(plan: list[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """Return a plan's steps by turn: of three or more the first two, when they differ, are called side by side."""
+    if len(plan) > 2 and plan[0] is not plan[1]:
+        return [plan[:2], *([tool] for tool in plan[2:])]
+    return [[tool] for tool in plan]
 
 
 def _fit(text: str, name: str) -> float:
