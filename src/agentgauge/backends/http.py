@@ -9,6 +9,7 @@ Source: https://prometheus.io/docs/prometheus/latest/querying/api/.
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
@@ -56,14 +57,12 @@ class HttpBackend:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigError(f"{url!r} is not the http(s) URL of a server; for example http://127.0.0.1:9090")
-        self._auth = (
-            aiohttp.BasicAuth(unquote(parts.username), unquote(parts.password or ""), "utf-8")
-            if parts.username is not None
-            else None
-        )
         path = parts.path.rstrip("/").removesuffix("/api/v1")
         self._base = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], path, "", ""))
         self._headers = dict(headers or {})
+        if parts.username is not None:
+            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+            self._headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
         self._timeout_s = timeout_s
         self._session: aiohttp.ClientSession | None = None
 
@@ -179,11 +178,9 @@ class HttpBackend:
     async def _send(self, method: str, url: str, params: _Params) -> tuple[int, bytes]:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                auth=self._auth,
                 headers=self._headers,
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                json_serialize=lambda value: orjson.dumps(value).decode(),
             )
         form = {"data": params} if method == "POST" else {"params": params}
         async with self._session.request(method, url, **form) as response:  # type: ignore[arg-type]
