@@ -5,25 +5,28 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Set
+from threading import get_ident
 from types import TracebackType
-
-_LOG = logging.getLogger("agentgauge")
 
 
 class Guard:
     """The one fence between agentgauge and its host.
 
-    ``count`` adds one to ``agentgauge_record_errors_total{where}`` and must not raise.
+    ``count`` adds one to ``agentgauge_record_errors_total{where}`` and must not raise. ``inside`` holds the threads
+    that are in one of our critical sections: there nothing is logged, only noted, because a log handler has locks of
+    its own and may be waiting, with them held, for ours. Who leaves the section calls ``flush``.
 
     Thread-safety: any thread, also finalisers and signal handlers.
     """
 
-    __slots__ = ("_count", "_logged", "strict")
+    __slots__ = ("_count", "_inside", "_logged", "noted", "strict")
 
-    def __init__(self, count: Callable[[str], None]) -> None:
+    def __init__(self, count: Callable[[str], None], inside: Set[int] = frozenset()) -> None:
         self._count = count
+        self._inside = inside
+        self.noted: deque[str] = deque()
         self._logged: set[str] = set()
         self.strict = False
 
@@ -44,8 +47,19 @@ class Guard:
         """Log a message once per kind, as a warning."""
         if kind not in self._logged:
             self._logged.add(kind)
+            self.noted.append(message)
+            if get_ident() not in self._inside:
+                self.flush()
+
+    def flush(self) -> None:
+        """Log what was noted; only outside our critical sections."""
+        import logging  # an eighth of our import's cost, for a message that most processes never need
+
+        while self.noted:
             try:
-                _LOG.warning("%s", message)
+                logging.getLogger("agentgauge").warning("%s", self.noted.popleft())
+            except IndexError:
+                return  # another thread was quicker
             except Exception:  # noqa: BLE001 -- a user's logging filter may raise; that is not the host's call either
                 self._count("log")
 

@@ -19,7 +19,7 @@ Source: measured in prototypes; see docs/why. It does not know spans (``record/r
 
 from __future__ import annotations
 
-import platform
+import sys
 import threading
 from bisect import bisect_left
 from collections import deque
@@ -76,7 +76,7 @@ class Ledger:
         self.inside: set[int] = set()
         self.live: list[Live] = []
         self.when_forked: list[Callable[[], None]] = []
-        self.guard = Guard(self.count_error)
+        self.guard = Guard(self.count_error, self.inside)
         self.epoch = 0
         self._limits = limits
         self.families: dict[str, Family] = {
@@ -97,7 +97,7 @@ class Ledger:
         self._overflow = Overflow()
         for family in self.families.values():
             family.clear()
-        self.values_add("agentgauge_build_info", (VERSION, platform.python_version()), 1)
+        self.values_add("agentgauge_build_info", (VERSION, ".".join(map(str, sys.version_info[:3]))), 1)
         self.slot("agentgauge_series_limit", ())
         self.slot("agentgauge_series", ())
         self.slot("agentgauge_accounting_error_seconds", ())
@@ -141,6 +141,8 @@ class Ledger:
                 commit(*args)
         finally:
             self.inside.discard(me)
+            if self.guard.noted:
+                self.guard.flush()
 
     def defer(self, commit: Callable[..., object], *args: Any) -> None:
         """Have the next event or scrape run ``commit(*args)`` under the lock; takes no lock itself."""
@@ -246,6 +248,8 @@ class Ledger:
                 taken = self._copy()
         finally:
             self.inside.discard(me)
+            if self.guard.noted:
+                self.guard.flush()
         return taken
 
     def _advance(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import threading
 import tracemalloc
 
@@ -214,6 +215,27 @@ def test_it_joins_a_registry_and_a_name_clash_is_told_there():
     assert {metric.name for metric in Ledger().describe()} == {
         name.removesuffix("_total") if row.type == "counter" else name for name, row in METRICS.items()
     }
+
+
+def test_nothing_is_logged_under_the_lock():
+    """A log handler that records (as one that counts errors would) is called when the lock is free again."""
+    ledger = Ledger(limits={"agent": 1})
+    locked = []
+
+    class Recording(logging.Handler):
+        def emit(self, record):
+            locked.append(ledger._lock.locked())
+            ledger.add(TOOL_CALLS, ("a", "t", "success"), 1)
+
+    handler = Recording()
+    logging.getLogger("agentgauge").addHandler(handler)
+    try:
+        ledger.add(TOOL_CALLS, ("a", "t", "success"), 1)
+        ledger.add(TOOL_CALLS, ("b", "t", "success"), 1)
+    finally:
+        logging.getLogger("agentgauge").removeHandler(handler)
+    assert locked == [False]
+    assert sum(series_of(ledger.snapshot(), TOOL_CALLS).values()) == 3
 
 
 def test_overflow_is_the_share_of_the_last_hour():
