@@ -102,8 +102,22 @@ class LiveTasks:
         self.run(task.timeline.start, node, t_ns)
 
     def start_call(self, task: LiveTask, node: Node, t_ns: int, counts: dict[str, int]) -> None:
-        """Start a node of a task that counts among the calls of its agent, by component."""
-        self.run(self._start_call, task, node, t_ns, counts)
+        """Start a node of a task that counts among the calls of its agent, by component.
+
+        ``run`` written out, because every call of a tool or model comes through here.
+        """
+        me = get_ident()
+        inside = self._inside
+        if me in inside:
+            self._ledger.defer(self._run_later, self._start_call, (task, node, t_ns, counts))
+            return
+        inside.add(me)
+        try:
+            with self._lock:
+                task.timeline.start(node, t_ns)
+                counts[node.key[0]] += 1
+        finally:
+            inside.discard(me)
 
     def _start_call(self, task: LiveTask, node: Node, t_ns: int, counts: dict[str, int]) -> None:
         task.timeline.start(node, t_ns)

@@ -31,11 +31,13 @@ CALLED = frozenset({"agent", "backoff", "client_wait", "llm", "retry", "tool", "
 _end_of = attrgetter("end_ns")
 
 
-def clip(root: Node) -> None:
+def clip(root: Node) -> bool:
     """Cut every node to its parent's interval, drop what is left empty, and sort children by their ends.
 
-    What is still open ends with its parent.
+    What is still open ends with its parent. Returns whether children never overlap: then one thing at a time was
+    active.
     """
+    in_turn = True
     stack = [root]
     while stack:
         node = stack.pop()
@@ -50,7 +52,44 @@ def clip(root: Node) -> None:
                 kept.append(child)
         kept.sort(key=_end_of)
         node.children = kept
-        stack.extend(kept)
+        until_ns = first_ns
+        for child in kept:
+            if child.start_ns < until_ns:
+                in_turn = False
+            until_ns = child.end_ns or 0
+            if child.children:
+                stack.append(child)
+    return in_turn
+
+
+def path_and_solo(root: Node) -> tuple[dict[PathKey, int], dict[PathKey, int]]:
+    """Clip a finished tree and return its path seconds and its seconds alone, in nanoseconds.
+
+    Where one thing at a time was active both are the time of each node without its children.
+    """
+    if clip(root):
+        exclusive = exclusive_seconds(root)
+        return exclusive, exclusive
+    return path_seconds(root), solo_seconds(root)
+
+
+def exclusive_seconds(root: Node) -> dict[PathKey, int]:
+    """Return the nanoseconds of each (component, name) without its children's, from a clipped tree."""
+    seconds: dict[PathKey, int] = {}
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        left_ns = (node.end_ns or 0) - node.start_ns
+        for child in node.children or ():
+            length_ns = (child.end_ns or 0) - child.start_ns
+            left_ns -= length_ns
+            if child.children:
+                stack.append(child)
+            else:
+                seconds[child.key] = seconds.get(child.key, 0) + length_ns
+        if left_ns:
+            seconds[node.key] = seconds.get(node.key, 0) + left_ns
+    return seconds
 
 
 def path_seconds(root: Node) -> dict[PathKey, int]:

@@ -15,7 +15,7 @@ from agentgauge.model.span import Task
 from agentgauge.record.lane import current_lane
 from agentgauge.record.once import abandon, close_once, end_of
 from agentgauge.record.outcome import ending, error_type
-from agentgauge.record.path import calls, clip, path_seconds, solo_seconds
+from agentgauge.record.path import calls, path_and_solo
 from agentgauge.record.place import take_place
 from agentgauge.record.waste import Waste
 
@@ -124,11 +124,11 @@ class TaskOperation:
         assert self.live is not None, "BUG: only root tasks settle"
         timeline = self.live.timeline
         n_calls = calls(timeline.root)
-        clip(timeline.root)
+        path_ns, solo_ns = path_and_solo(timeline.root)
         accounts = TaskAccounts(
-            path_ns=path_seconds(timeline.root),
+            path_ns=path_ns,
             path_calls=n_calls,
-            solo_ns=solo_seconds(timeline.root),
+            solo_ns=solo_ns,
             fates=self.waste.fates(success=status == "success"),
             repeated=self.waste.repeated,
             slo=self.live.slo or "met",

@@ -65,10 +65,12 @@ class Timeline:
         if parent.children is None:
             parent.children = []
         parent.children.append(node)
-        if parent.n_open == 0:
-            self._leave(parent.index)
         parent.n_open += 1
-        self._enter(node.index)
+        if parent.n_open > 1:
+            self._enter(node.index)
+        elif parent.index != node.index:
+            self._leave(parent.index)
+            self._enter(node.index)
 
     def end(self, node: Node, t_ns: int) -> int:
         """End a node and return the nanoseconds of its work that lie outside its parent: detached."""

@@ -11,7 +11,7 @@ from fractions import Fraction
 import pytest
 
 from agentgauge.record.node import STATE_LABELS, STATES, Node
-from agentgauge.record.path import clip, path_seconds, solo_seconds
+from agentgauge.record.path import clip, exclusive_seconds, path_and_solo, path_seconds, solo_seconds
 from agentgauge.record.timeline import Timeline
 
 UNIT = 1_000
@@ -299,6 +299,23 @@ def test_solo_seconds_equal_a_sweep() -> None:
         clip(root)
         _, expected = swept(tree)
         assert {key: ns for key, ns in solo_seconds(root).items() if ns} == expected, seed
+
+
+def test_the_short_way_is_right_where_it_is_taken() -> None:
+    """Where nothing overlaps, path and solo seconds are the exclusive ones; elsewhere the full walk is taken."""
+    n_in_turn = 0
+    for seed in SEEDS:
+        tree = random_tree(random.Random(seed), early=True)
+        tree.children = tree.children[: 1 + seed % 2]
+        root = grown(tree, None)
+        in_turn = clip(root)
+        path = {key: ns for key, ns in path_seconds(root).items() if ns}
+        solo = {key: ns for key, ns in solo_seconds(root).items() if ns}
+        if in_turn:
+            n_in_turn += 1
+            assert exclusive_seconds(root) == path == solo, seed
+        assert path_and_solo(root) == ((path, solo) if in_turn else (path_seconds(root), solo_seconds(root))), seed
+    assert n_in_turn > 100
 
 
 def test_live_states_equal_a_sweep() -> None:
