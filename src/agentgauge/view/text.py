@@ -77,7 +77,7 @@ def value_range(matrix: StepMatrix) -> tuple[float, float]:
     low, high = float(values.min()), float(values.max())
     if 0 < low < high / 2 or low == high > 0:
         low = 0.0
-    if high < 0 and high > low / 2:
+    if low / 2 < high < 0 or low == high < 0:
         high = 0.0
     return (low, high) if high > low else (low, low + 1.0)
 
@@ -97,7 +97,8 @@ def render_axes(lines: Sequence[str], low: float, high: float, matrix: StepMatri
 
 def _levels(values: Values, low: float, high: float, n_levels: int) -> NDArray[np.int64]:
     """Return the row of dots of each value, 0 on top."""
-    scaled = np.nan_to_num((values - low) / (high - low), nan=0.0, posinf=1.0, neginf=0.0)
+    with np.errstate(all="ignore"):  # halves, because the difference of the two largest floats is none
+        scaled = np.nan_to_num((values / 2 - low / 2) / (high / 2 - low / 2), nan=0.0, posinf=1.0, neginf=0.0)
     return (n_levels - 1) - np.rint(np.clip(scaled, 0.0, 1.0) * (n_levels - 1)).astype(np.int64)
 
 
