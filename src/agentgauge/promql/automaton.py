@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from agentgauge.promql.re2_syntax import Chars, Choice, Group, Look, Repeat, Sequence, Tree
 
-_MAX_TRANSITIONS = 20_000
+_MAX_KEPT_PLACES = 200_000  # about 10 MB of cached states
 _START, _NEWLINE, _WORD, _OTHER, _END = range(5)
 
 
@@ -66,6 +66,7 @@ class Automaton:
         self._compile(tree)
         self._program.append(Done())
         self._cache: dict[tuple[_State, str], _State] = {}
+        self._n_kept_places = 0
 
     def fullmatch(self, text: str) -> Captures | None:
         """Match the whole text."""
@@ -109,8 +110,10 @@ class Automaton:
             if isinstance(step, Char) and _reads(step, char):
                 following.append(place + 1)
         result = (tuple(following), kind)
-        if len(self._cache) >= _MAX_TRANSITIONS:
+        self._n_kept_places += len(following) + 4
+        if self._n_kept_places > _MAX_KEPT_PLACES:
             self._cache.clear()
+            self._n_kept_places = 0
         self._cache[state, char] = result
         return result
 

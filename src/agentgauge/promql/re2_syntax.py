@@ -20,7 +20,8 @@ from agentgauge.errors import BadQuery
 
 MAX_REPEAT = 1000
 MAX_NESTING = 60
-MAX_SIZE = 20_000
+MAX_SIZE = 10_000
+"""Instructions that counted repeats may expand to; literal text may be as long as a query is."""
 
 Ranges: TypeAlias = tuple[tuple[int, int], ...]
 LookKind: TypeAlias = Literal["text-start", "text-end", "line-start", "line-end", "word", "not-word"]
@@ -148,7 +149,7 @@ class _Parser:
         tree = self._choice()
         if self._at < len(self._text):
             raise self._error(f"unexpected ): `{self._text}`")
-        if _size(tree) > MAX_SIZE:
+        if _size(tree) > max(MAX_SIZE, 2 * len(self._text)):
             raise self._error("expression too large")
         return tree, self._n_groups
 

@@ -7,6 +7,7 @@ Source: https://github.com/google/re2/wiki/Syntax; Prometheus ``model/labels/reg
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Protocol, cast
 
@@ -45,20 +46,23 @@ class Regex(Protocol):
 
 
 class Guarded:
-    """A pattern whose cost grows with a power of the text's length: long texts go to the automaton."""
+    """A pattern whose cost grows with a power of the text's length: long texts go to the automaton, made then."""
 
-    def __init__(self, fast: re.Pattern[str], slow: Automaton, power: int) -> None:
-        self.pattern = slow.pattern
-        self.groups = slow.groups
-        self.groupindex = slow.groupindex
+    def __init__(self, pattern: str, fast: re.Pattern[str], slow: Callable[[], Automaton], power: int) -> None:
+        self.pattern = pattern
+        self.groups = fast.groups
+        self.groupindex = fast.groupindex
         self._fast = fast
-        self._slow = slow
+        self._make_slow = slow
+        self._slow: Automaton | None = None
         self._max_length = int(_MAX_BACKTRACKING ** (1 / power))
 
     def fullmatch(self, text: str) -> Match | None:
         """Match the whole text."""
         if len(text) <= self._max_length:
             return cast(Match | None, self._fast.fullmatch(text))
+        if self._slow is None:
+            self._slow = self._make_slow()
         return self._slow.fullmatch(text)
 
 
@@ -80,7 +84,7 @@ def compile_re2(pattern: str) -> Regex:
         raise BadQuery(f"error parsing regexp: {error}: `{pattern}`") from None
     if power < 2:
         return cast(Regex, fast)  # its Match has overloads that a Protocol cannot say
-    return Guarded(fast, Automaton(pattern, tree, n_groups), power)
+    return Guarded(pattern, fast, lambda: Automaton(pattern, tree, n_groups), power)
 
 
 def _power(tree: Tree) -> int | None:
