@@ -311,6 +311,8 @@ def test_dropped_operations_end_as_cancelled(records: Recording) -> None:
     ag.task(agent="a").start()
     ag.tool_call("t").start()
     gc.collect()
+    at_once = records.collected()
+    assert at_once['agent_active_count{agent_type="a"}'] == 0
     assert tasks(records, "a") == {"cancelled": 1}
     assert tools(records, "unknown", "t") == {"cancelled": 1}
     assert active(records, "a") == 0
