@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from agentgauge.errors import BadQuery
 from agentgauge.promql.nodes import Window
-from agentgauge.promql.tokens import Token, parse_error
+from agentgauge.promql.tokens import Token, describe, parse_error
 
 _PRECEDENCE = {"+": 1, "-": 1, "*": 2, "/": 2, "%": 2, "^": 4}
 _UNARY = 3
@@ -141,13 +141,3 @@ class Durations:
 
     def _error(self, token: Token, message: str) -> BadQuery:
         return parse_error(self._text, token.pos, message)
-
-
-def describe(token: Token) -> str:
-    """Name a token in an error message, as Prometheus does."""
-    if token.kind == "end":
-        return "end of input"
-    names = {"ident": "identifier", "number": "number", "duration": "duration", "string": "string", "op": "character"}
-    if token.kind == "string":
-        return f"string {token.text[:80]}"
-    return f'{names[token.kind]} "{token.text[:80]}"'

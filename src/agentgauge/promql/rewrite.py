@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from agentgauge.errors import BadQuery, NotSupported
-from agentgauge.model.labels import METRIC_NAME, Matcher
-from agentgauge.promql.durations import Durations, describe
+from agentgauge.model.labels import Matcher
+from agentgauge.promql.durations import Durations
+from agentgauge.promql.matchers import Cursor, read_label_list, read_selector
 from agentgauge.promql.nodes import At, AtEdge, Window
-from agentgauge.promql.regex import compile_re2
-from agentgauge.promql.tokens import Token, parse_error, tokens
+from agentgauge.promql.tokens import Token, describe, tokens
 
 MAX_DEPTH = 200
 
@@ -119,12 +119,10 @@ class _Rewriter:
     """One pass over the tokens; ``_operand`` and ``_operator`` are the two states."""
 
     def __init__(self, text: str, window: Window, gates: Gates) -> None:
-        self._text = text
-        self._tokens = tokens(text)
+        self._cursor = Cursor(text, tokens(text))
         self._window = window
         self._gates = gates
-        self._durations = Durations(text, self._tokens, window)
-        self._at = 0
+        self._durations = Durations(text, self._cursor.tokens, window)
         self._out: list[str] = []
         self._levels = [_Level("query")]
         self._depth = 0
@@ -168,9 +166,13 @@ class _Rewriter:
             return False
         if token.kind == "ident":
             return self._name(self._take())
-        if token.text == ")" and self._levels[-1].kind in ("call", "aggregate") and self._previous().text == "(":
+        if (
+            token.text == ")"
+            and self._levels[-1].kind in ("call", "aggregate")
+            and self._cursor.tokens[self._cursor.at - 1].text == "("
+        ):
             return False
-        raise self._unexpected(token)
+        raise self._cursor.unexpected(token)
 
     def _literal(self, token: Token) -> None:
         self._note_sign(token.pos)
@@ -186,7 +188,7 @@ class _Rewriter:
         if follows.text == "(":
             return self._call(token)
         if token.word in _NEVER_A_METRIC:
-            raise self._unexpected(token)
+            raise self._cursor.unexpected(token)
         self._selector(token)
         return False
 
@@ -200,7 +202,7 @@ class _Rewriter:
             self._emit(self._take().word)
             self._label_list()
         if self._peek().text != "(":
-            raise self._unexpected(self._peek())
+            raise self._cursor.unexpected(self._peek())
         self._open("aggregate")
         return True
 
@@ -209,8 +211,8 @@ class _Rewriter:
         if name in EXPERIMENTAL_FUNCTIONS and not self._gates.experimental_functions:
             raise self._error(token, f'function "{name}" is not enabled')
         self._refuse(name)
-        if name in WINDOW_FUNCTIONS and self._gates.fold_window and self._tokens[self._at + 1].text == ")":
-            self._at += 2
+        if name in WINDOW_FUNCTIONS and self._gates.fold_window and self._cursor.follows(")"):
+            self._cursor.at += 2
             self._emit(str(self._entry(LiteralEntry(self._window_value(name), token.pos))))
             return False
         self._made.names.append(token)
@@ -247,8 +249,8 @@ class _Rewriter:
             return False
         if token.word == "offset":
             self._emit(self._take().word)
-            ms = self._durations.offset(self._at)
-            self._at = self._durations.at
+            ms = self._durations.offset(self._cursor.at)
+            self._cursor.at = self._durations.at
             self._emit(str(self._entry(LiteralEntry(ms, token.pos))))
             return False
         self._refuse(token.word)
@@ -257,7 +259,7 @@ class _Rewriter:
             self._emit(self._take().word)
             self._binary_modifiers(token.word)
             return True
-        raise self._unexpected(token)
+        raise self._cursor.unexpected(token)
 
     def _trailing_comma(self) -> bool:
         if self._peek().text == ")":
@@ -270,7 +272,7 @@ class _Rewriter:
             raise self._error(self._peek(), 'unexpected right parenthesis ")"')
         self._depth -= level.operators + 1
         self._emit(self._take().text)
-        if level.kind == "aggregate" and self._peek().word in ("by", "without") and self._follows("("):
+        if level.kind == "aggregate" and self._peek().word in ("by", "without") and self._cursor.follows("("):
             self._emit(self._take().word)
             self._label_list()
         return False
@@ -278,15 +280,15 @@ class _Rewriter:
     def _brackets(self) -> None:
         self._take()
         first = self._peek()
-        range_ms = self._durations.whole(self._at)
-        self._at = self._durations.at
+        range_ms = self._durations.whole(self._cursor.at)
+        self._cursor.at = self._durations.at
         parts = ["[", str(self._entry(LiteralEntry(range_ms, first.pos)))]
         if self._peek().text == ":":
             parts.append(self._take().text)
             if self._peek().text != "]":
                 step = self._peek()
-                step_ms = self._durations.whole(self._at)
-                self._at = self._durations.at
+                step_ms = self._durations.whole(self._cursor.at)
+                self._cursor.at = self._durations.at
                 parts.append(str(self._entry(LiteralEntry(step_ms, step.pos))))
         self._expect("]", "in subquery or range selector")
         self._emit(" ".join([*parts, "]"]))
@@ -320,7 +322,7 @@ class _Rewriter:
             self._emit(self._take().word)
         on: tuple[str, ...] | None = None
         matching = self._peek()
-        if matching.word in ("on", "ignoring") and self._follows("("):
+        if matching.word in ("on", "ignoring") and self._cursor.follows("("):
             self._emit(self._take().word)
             on = self._label_list()
             if self._peek().word in ("group_left", "group_right"):
@@ -330,7 +332,7 @@ class _Rewriter:
                 clash = sorted(set(on) & set(include)) if matching.word == "on" else []
                 if clash:
                     raise self._error(group, f'label "{clash[0]}" must not occur in ON and GROUP clause at once')
-        while self._peek().word in _FILLS and self._follows("("):
+        while self._peek().word in _FILLS and self._cursor.follows("("):
             self._fill(operator)
 
     def _fill(self, operator: str) -> None:
@@ -350,116 +352,31 @@ class _Rewriter:
         self._expect(")", "in fill modifier")
         self._emit(f"{token.word} ({self._entry(LiteralEntry(-value if negative else value, number.pos))})")
 
-    # -- selectors and label lists --------------------------------------------------------------------------------
+    # -- selectors and label lists, read elsewhere ----------------------------------------------------------------
 
     def _selector(self, name: Token | None) -> None:
-        start = name or self._peek()
-        matchers = [Matcher(METRIC_NAME, "=", name.text)] if name else []
-        if self._peek().text == "{":
-            self._take()
-            self._matchers(matchers)
-        if name and sum(m.name == METRIC_NAME and m.op == "=" for m in matchers) > 1:
-            second = next(m for m in matchers[1:] if m.name == METRIC_NAME and m.op == "=")
-            raise self._error(start, f'metric name must not be set twice: "{name.text}" or "{second.value}"')
-        if all(_matches_empty(matcher) for matcher in matchers):
-            raise self._error(start, "vector selector must contain at least one non-empty matcher")
-        self._emit(f"m{self._entry(SelectorEntry(tuple(matchers), start.pos))}")
-
-    def _matchers(self, matchers: list[Matcher]) -> None:
-        while self._peek().text != "}":
-            self._matcher(matchers)
-            if self._peek().text == ",":
-                self._take()
-            elif self._peek().word == "or":
-                raise self._error(self._peek(), 'unexpected "or" in label matching: PromQL has no or between matchers')
-            elif self._peek().text != "}":
-                wanted = 'expected "," or "}"'
-                raise self._error(self._peek(), f"unexpected {describe(self._peek())} in label matching, {wanted}")
-        self._take()
-
-    def _matcher(self, matchers: list[Matcher]) -> None:
-        name = self._take()
-        if name.kind not in ("ident", "string"):
-            raise self._error(name, f'unexpected {describe(name)} in label matching, expected identifier or "}}"')
-        label = str(name.value) if name.kind == "string" else name.text
-        operator = self._peek().text
-        if operator not in ("=", "!=", "=~", "!~"):
-            if name.kind == "ident" or operator not in (",", "}"):
-                wanted = "expected label matching operator"
-                raise self._error(self._peek(), f"unexpected {describe(self._peek())} in label matching, {wanted}")
-            self._quoted_name(name, matchers)
-            return
-        self._valid_label(name, label)
-        self._take()
-        value = self._take()
-        if value.kind != "string":
-            raise self._error(value, f"unexpected {describe(value)} in label matching, expected string")
-        matcher = Matcher(label, operator, str(value.value))  # type: ignore[arg-type]
-        if operator in ("=~", "!~"):
-            self._valid_regex(value)
-        matchers.append(matcher)
-
-    def _quoted_name(self, name: Token, matchers: list[Matcher]) -> None:
-        for matcher in matchers:
-            if matcher.name == METRIC_NAME and matcher.op == "=":
-                raise self._error(name, f'metric name must not be set twice: "{matcher.value}" or "{name.value}"')
-        if not _is_utf8(str(name.value)) or not name.value:
-            raise self._error(name, f"invalid metric name: {name.text}")
-        matchers.append(Matcher(METRIC_NAME, "=", str(name.value)))
-
-    def _valid_regex(self, value: Token) -> None:
-        try:
-            compile_re2(str(value.value))
-        except BadQuery as error:
-            raise self._error(value, str(error)) from None
+        pos = (name or self._peek()).pos
+        self._emit(f"m{self._entry(SelectorEntry(read_selector(self._cursor, name), pos))}")
 
     def _label_list(self) -> tuple[str, ...]:
-        self._expect("(", "in grouping opts")
-        names: list[str] = []
-        while self._peek().text != ")":
-            token = self._take()
-            if (token.kind == "ident" and ":" in token.text) or token.kind not in ("ident", "string"):
-                raise self._error(token, f"unexpected {describe(token)} in grouping opts, expected label")
-            name = str(token.value) if token.kind == "string" else token.text
-            self._valid_label(token, name)
-            names.append(name)
-            if self._peek().text == ",":
-                self._take()
-            elif self._peek().text != ")":
-                wanted = 'expected "," or ")"'
-                raise self._error(self._peek(), f"unexpected {describe(self._peek())} in grouping opts, {wanted}")
-        self._take()
-        self._emit(f"(g{self._entry(NamesEntry(tuple(names)))})" if names else "()")
-        return tuple(names)
+        names = read_label_list(self._cursor)
+        self._emit(f"(g{self._entry(NamesEntry(names))})" if names else "()")
+        return names
 
     def _no_labels(self) -> tuple[str, ...]:
         self._emit("()")
         return ()
 
-    def _valid_label(self, token: Token, name: str) -> None:
-        if not name or not _is_utf8(name):
-            raise self._error(token, f"invalid label name: {token.text}")
-
     # -- the machine ----------------------------------------------------------------------------------------------
 
     def _peek(self) -> Token:
-        return self._tokens[self._at]
-
-    def _previous(self) -> Token:
-        return self._tokens[self._at - 1]
-
-    def _follows(self, text: str) -> bool:
-        return self._peek().kind != "end" and self._tokens[self._at + 1].text == text
+        return self._cursor.peek()
 
     def _take(self) -> Token:
-        token = self._tokens[self._at]
-        self._at += token.kind != "end"
-        return token
+        return self._cursor.take()
 
     def _expect(self, text: str, where: str) -> None:
-        token = self._take()
-        if token.text != text:
-            raise self._error(token, f'unexpected {describe(token)} {where}, expected "{text}"')
+        self._cursor.expect(text, where)
 
     def _emit(self, text: str) -> None:
         self._out.append(text)
@@ -493,20 +410,5 @@ class _Rewriter:
             where = f"{_REFUSED[word]} is not supported by the embedded engine"
             raise NotSupported(f"{where}; query a Prometheus by URL")
 
-    def _unexpected(self, token: Token) -> BadQuery:
-        return self._error(token, f"unexpected {describe(token)}")
-
     def _error(self, token: Token, message: str) -> BadQuery:
-        return parse_error(self._text, token.pos, message)
-
-
-def _matches_empty(matcher: Matcher) -> bool:
-    if matcher.op == "=":
-        return matcher.value == ""
-    if matcher.op == "!=":
-        return matcher.value != ""
-    return (compile_re2(matcher.value).fullmatch("") is not None) == (matcher.op == "=~")
-
-
-def _is_utf8(text: str) -> bool:
-    return not any("\ud800" <= char <= "\udfff" for char in text)
+        return self._cursor.error(token, message)

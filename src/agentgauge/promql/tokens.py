@@ -85,6 +85,16 @@ def parse_error(text: str, pos: int, message: str) -> BadQuery:
     return BadQuery(f"{line_column(text, pos)}: parse error: {message}")
 
 
+def describe(token: Token) -> str:
+    """Name a token in an error message, as Prometheus does."""
+    if token.kind == "end":
+        return "end of input"
+    names = {"ident": "identifier", "number": "number", "duration": "duration", "string": "string", "op": "character"}
+    if token.kind == "string":
+        return f"string {token.text[:80]}"
+    return f'{names[token.kind]} "{token.text[:80]}"'
+
+
 def line_column(text: str, pos: int) -> str:
     """Return the 1-based ``line:column`` of a byte offset in a query text."""
     before = _bytes(text)[:pos]
