@@ -244,7 +244,6 @@ class Ledger:
         try:
             with self._lock:
                 self._drain()
-                self._drain()  # a task that was dropped settles in the first round and counts in the second
                 self._advance()
                 taken = self._copy()
         finally:

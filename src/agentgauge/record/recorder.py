@@ -154,6 +154,10 @@ class Recorder:
         except Exception as error:  # noqa: BLE001 -- the host never pays for our mistakes
             self.guard.failed("task", error)
 
+    def commit_task(self, task: Task, accounts: TaskAccounts, rows: TaskRows | None) -> None:
+        """Count a finished task; only inside a commit of the ledger, where ``record_task`` would put it off."""
+        self._commit_task(task, accounts, rows, True)
+
     def add(self, name: str, labels: tuple[str, ...], amount: int) -> None:
         """Add to a counter or gauge of METRICS by name, in ledger integers (nanoseconds, tokens, counts)."""
         try:

@@ -107,7 +107,7 @@ class TaskOperation:
                 if self.recorder.live.run(self.recorder.live.close, self.live, end_ns):
                     self._settle(status, error_type)
                 else:
-                    self.recorder.ledger.defer(self._settle, status, error_type)
+                    self.recorder.ledger.defer(self._settle, status, error_type, True)
             else:
                 self._finish_inner(status, error_type, end_ns)
         except Exception as error:  # noqa: BLE001 -- the host never pays for our mistakes
@@ -119,7 +119,7 @@ class TaskOperation:
         accounts = TaskAccounts(fates=self.waste.fates(success=status == "success"), repeated=self.waste.repeated)
         self.recorder.record_task(self._span(status, error_type, end_ns), accounts, self._rows)
 
-    def _settle(self, status: TaskStatus, error_type: str) -> None:
+    def _settle(self, status: TaskStatus, error_type: str, inside_commit: bool = False) -> None:
         """Walk the finished tree and record the task; outside the lock, its tree is frozen."""
         assert self.live is not None, "BUG: only root tasks settle"
         timeline = self.live.timeline
@@ -135,7 +135,11 @@ class TaskOperation:
         )
         # The timeline's instants, not the operation's: they never run back, so the path sums to them exactly.
         self.start_ns = timeline.root.start_ns
-        self.recorder.record_task(self._span(status, error_type, timeline.last_ns), accounts, self._rows)
+        span = self._span(status, error_type, timeline.last_ns)
+        if inside_commit:
+            self.recorder.commit_task(span, accounts, self._rows)
+        else:
+            self.recorder.record_task(span, accounts, self._rows)
 
     def _span(self, status: TaskStatus, error_type: str, end_ns: int) -> Task:
         return Task(
