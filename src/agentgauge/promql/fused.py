@@ -49,13 +49,14 @@ class Fold:
         return np.flatnonzero(seen)
 
     def _grow(self, n_groups: int) -> None:
-        more = n_groups - self.value.shape[1]
-        if more:
-            start = np.nan if self.op in {"min", "max"} else -0.0
-            self.value = np.concatenate([self.value, np.full((self.n_steps, more), start)], axis=1)
-            self.comp, self.count = (
-                np.concatenate([array, np.zeros((self.n_steps, more))], axis=1) for array in (self.comp, self.count)
-            )
+        """Make room for groups, twice as much as there was, so that many blocks do not copy again and again."""
+        room = self.value.shape[1]
+        if n_groups > room:
+            more = (self.n_steps, max(n_groups - room, room))
+            start = np.nan if self.op in {"min", "max"} else 0.0
+            self.value = np.concatenate([self.value, np.full(more, start)], axis=1)
+            self.comp = np.concatenate([self.comp, np.zeros(more)], axis=1)
+            self.count = np.concatenate([self.count, np.zeros(more)], axis=1)
 
     def _add_slice(
         self, steps: NDArray[np.intp], values: Values, present: Mask | None, columns: _Columns
@@ -66,7 +67,7 @@ class Fold:
         else:
             self.count[at] += np.add.reduceat(columns.sorted(present).astype(np.float64), columns.cuts, axis=1)
         if self.op in {"sum", "avg"}:
-            self._add_sum(at, values if present is None else np.where(present, values, -0.0), columns)
+            self._add_sum(at, values if present is None else np.where(present, values, 0.0), columns)
         elif self.op in {"min", "max"}:
             ufunc = np.fmin if self.op == "min" else np.fmax
             known = values if present is None else np.where(present, values, np.nan)
@@ -86,19 +87,21 @@ class Fold:
 
     def result(self) -> tuple[Values, Mask] | None:
         """Return values and presence (G, K); None where an average overflowed and must be taken another way."""
-        present = self.count > 0
+        n_groups = len(self.groups)
+        value, comp, count = (array[:, :n_groups] for array in (self.value, self.comp, self.count))
+        present = count > 0
         if self.op == "count":
-            values = self.count
+            values = count
         elif self.op == "group":
-            values = np.ones(self.count.shape)
+            values = np.ones(count.shape)
         elif self.op in {"min", "max"}:
-            values = self.value
+            values = value
         else:
-            values = finished_sum(self.value, self.comp)
+            values = finished_sum(value, comp)
             if self.op == "avg":
                 if not np.isfinite(values).all():
                     return None
-                values = self.value / np.maximum(self.count, 1) + self.comp / np.maximum(self.count, 1)
+                values = value / np.maximum(count, 1) + comp / np.maximum(count, 1)
         return np.ascontiguousarray(values.T), np.ascontiguousarray(present.T)
 
 

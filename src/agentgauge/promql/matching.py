@@ -58,7 +58,11 @@ class Signatures:
 def count_present(present: Mask, signatures: NDArray[np.intp], n: int) -> NDArray[np.int32]:
     """Count for each signature and step the series that are present: (n, K)."""
     counts = np.zeros((n, present.shape[1]), np.int32)
-    np.add.at(counts, signatures, present)
+    if len(signatures) == 0:
+        return counts
+    order = np.argsort(signatures, kind="stable")
+    numbers, cuts = np.unique(signatures[order], return_index=True)
+    counts[numbers] = np.add.reduceat(present[order], cuts, axis=0, dtype=np.int32)
     return counts
 
 

@@ -4,6 +4,7 @@ Its scripts expect exact zeros, so the order of additions and the compensation a
 sum in the order of the elements, the compensation reset when the sum is infinite; Welford's variance, compensated or
 not. Each step takes the next element of many sequences at once, so a loop runs along one sequence only.
 
+Infinities and NaN take part, so the engine turns NumPy's warnings about them off around everything.
 Shapes: all arguments of a step broadcast against each other; ``take`` marks the sequences that have this element.
 Source: Prometheus util/kahansum, promql/functions.go (avg_over_time, varianceOverTime), engine.go (aggregation).
 """
@@ -32,7 +33,7 @@ def finished_sum(total: Values, comp: Values) -> Values:
 
 @dataclass(slots=True)
 class RunningSum:
-    """Neumaier's sum of many sequences. It starts at -0.0, the neutral element that keeps a lone -0.0."""
+    """Neumaier's sum of many sequences."""
 
     total: Values
     comp: Values
@@ -40,11 +41,11 @@ class RunningSum:
     @classmethod
     def zeros(cls, shape: tuple[int, ...]) -> RunningSum:
         """Start with empty sums."""
-        return cls(np.full(shape, -0.0), np.zeros(shape))
+        return cls(np.zeros(shape), np.zeros(shape))
 
     def add(self, element: Values, take: Mask | None, where: slice | np.ndarray = slice(None)) -> None:
         """Add the next element of the sequences at index ``where``."""
-        inc = element if take is None else np.where(take, element, -0.0)
+        inc = element if take is None else np.where(take, element, 0.0)
         self.total[where], self.comp[where] = neumaier_add(inc, self.total[where], self.comp[where])
 
     def result(self) -> Values:
@@ -64,7 +65,7 @@ class RunningMean:
     @classmethod
     def zeros(cls, shape: tuple[int, ...]) -> RunningMean:
         """Start with empty means."""
-        return cls(np.full(shape, -0.0), np.zeros(shape), np.zeros(shape), np.zeros(shape, np.bool_))
+        return cls(np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(shape, np.bool_))
 
     def add(self, element: Values, take: Mask | None, where: slice | np.ndarray = slice(None)) -> None:
         """Add the next element of the sequences at index ``where``.

@@ -74,6 +74,12 @@ KNOWN: tuple[Known, ...] = (
         _uses(r"\b(quantile|topk|bottomk)\b.*@"),
     ),
     Known(
+        "a pinned selector in a subquery with an offset whose grid starts at the query's start: Prometheus, 3.14 too,"
+        " reads it the offset too late; ours at the pinned time",
+        "promql/engine.go, runSubquery sets the offsets again only when the two starts differ",
+        _uses(r"@.*\[[^\]]*:[^\]]*\] offset"),
+    ),
+    Known(
         "a subquery without a point on its grid over a pinned expression: 2.42 gives one point, 3.14 none",
         "promql/engine.go, eval of 3.14 returns nothing when the end lies before the start",
         _sparse_pinned_subquery,
