@@ -10,7 +10,7 @@ from typing import TypeVar
 from starlette.requests import Request
 from starlette.responses import Response
 
-from agentgauge.errors import AgentgaugeError, BackendError, QueryError
+from agentgauge.errors import AgentgaugeError, BackendError, QueryCanceled, QueryError
 from agentgauge.server.json import encode, failure, success
 from agentgauge.server.params import Params, params_from_request
 
@@ -78,7 +78,7 @@ async def _while_asked(request: Request, work: Awaitable[bytes]) -> bytes:
     except asyncio.CancelledError:
         if not gone.done():
             raise  # the server is stopping
-        return failure("canceled", "the client closed the connection")
+        raise QueryCanceled("the client closed the connection") from None
     finally:
         task.cancel()
         gone.cancel()
