@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,7 @@ from agentgauge.scrape.fetch import Inflate, ScrapeFailed
 def fed(packed: bytes, cuts: list[int], limit_bytes: int = 1 << 20) -> tuple[bytes, bool]:
     inflate = Inflate(limit_bytes)
     edges = [0, *sorted(min(cut, len(packed)) for cut in cuts), len(packed)]
-    out = b"".join(inflate.feed(packed[a:b]) for a, b in zip(edges, edges[1:], strict=False))
+    out = b"".join(inflate.feed(packed[a:b]) for a, b in pairwise(edges))
     return out, inflate.is_complete
 
 
