@@ -44,6 +44,7 @@ _REFUSED = {
     "</": "the trim operator </",
     ">/": "the trim operator >/",
 }
+_FAR_MS = 9_200_000_000_000_000_000  # leaves room to add every offset of a query within an int64
 _SET_OPERATORS = frozenset({"and", "or", "unless"})
 _OPERATORS = frozenset({"+", "-", "*", "/", "%", "^", "==", "!=", "<", ">", "<=", ">=", "and", "or", "unless", "atan2"})
 _FILLS = frozenset({"fill", "fill_left", "fill_right"})
@@ -315,7 +316,8 @@ class _Rewriter:
         seconds = sign * float(token.value) / (1000 if token.kind == "duration" else 1)
         if not abs(seconds) < 2**63 / 1000:  # Prometheus refuses what an int64 of ms cannot hold; NaN lands here too
             raise self._error(token, f"timestamp out of bounds for @ modifier: {seconds:f}")
-        return int(seconds * 1000 + (0.5 if seconds >= 0 else -0.5))
+        t_ms = int(seconds * 1000 + (0.5 if seconds >= 0 else -0.5))
+        return max(-_FAR_MS, min(_FAR_MS, t_ms))
 
     def _binary_modifiers(self, operator: str) -> None:
         if self._peek().word == "bool":
