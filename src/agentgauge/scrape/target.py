@@ -150,6 +150,9 @@ class Scraped:
 class TargetSeries:
     """The series of one target from scrape to scrape: which live, which vanished.
 
+    Everything stored counts as alive at first: a process that was killed left no stale markers, so the first scrape
+    after it ends what is gone.
+
     Thread-safety: none; a target's scrapes follow one another.
     """
 
@@ -159,7 +162,7 @@ class TargetSeries:
         self._target = target
         self._limits = limits
         self._columns = Columns(stored)
-        self._live = np.zeros(0, np.bool_)
+        self._live = np.ones(len(stored), np.bool_)
         self._start_over()
 
     def stored(self) -> None:

@@ -112,3 +112,14 @@ def test_addresses_and_file_sd_labels_make_the_url() -> None:
     for wrong in ("", "ftp://h:1", "a b:1", "h:port", "h/p"):
         with pytest.raises(ConfigError):
             target_from_address(wrong)
+
+
+def test_the_first_scrape_after_a_kill_ends_what_is_gone() -> None:
+    """Series that the store holds and the target no longer has are marked stale once."""
+    target = target_from_address("h:1")
+    stored = [labels_from_mapping({"__name__": name, "job": "agentgauge", "instance": "h:1"}) for name in ("a", "b")]
+    series = TargetSeries(target, stored, Limits())
+    first, second = (series.success(b"a 1\n", t_ms, 0).row.values for t_ms in (1, 2))
+    assert first[0] == 1
+    assert is_stale(float(first[1]))
+    assert second.view(np.uint64)[1] == NO_SAMPLE_BITS
