@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from time import perf_counter_ns
 from typing import Any
 
 import pytest
@@ -29,6 +31,7 @@ ARGS = [
     "--disable-sync",
 ]
 WAIT_MS = 20_000
+DEMO_PATIENCE_S = 10
 
 pytestmark = pytest.mark.browser
 
@@ -202,6 +205,34 @@ def test_an_empty_page_fills_itself(open_page: Callable[..., Any]) -> None:
         page.context.close()  # before the server: a stream cut off would be an error on the page
     finally:
         server.close()
+
+
+def test_the_demo_shows_agents_at_work_within_ten_seconds(open_page: Callable[..., Any], tmp_path: Path) -> None:
+    """The real thing: demo agents, scraped, stored, queried, on the page; every panel answers, nothing fails."""
+    need((STATIC_DIR / "index.html").is_file(), "the page is not built: run ./dev build")
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "agentgauge", "demo", "--listen", "127.0.0.1:0", "--for", "120s"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "XDG_DATA_HOME": str(tmp_path), "AGENTGAUGE_DISCOVERY_DIR": str(tmp_path)},
+    )
+    assert demo.stderr is not None
+    try:
+        address = re.search(r"http://127\.0\.0\.1:\d+", demo.stderr.readline())
+        assert address is not None
+        page = open_page(f"{address[0]}/")
+        began_ns = perf_counter_ns()
+        page.wait_for_selector(".sentence-text:has-text('tasks/s')")
+        assert perf_counter_ns() - began_ns < DEMO_PATIENCE_S * 1e9
+        wait_drawn(page)
+        page.wait_for_selector("table.agents tbody tr:has-text('researcher')")
+        assert page.locator(".notice").all_inner_texts() == []
+        assert "–" not in page.inner_text(".tiles")
+        page.context.close()
+    finally:
+        demo.send_signal(signal.SIGINT)
+        demo.communicate(timeout=20)
 
 
 def test_keys(server: Server, open_page: Callable[..., Any]) -> None:

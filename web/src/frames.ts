@@ -58,11 +58,15 @@ const YOUNG_WIDTH_MS = 60_000
 /** Where the charts begin: at the range's start, or, while everything is younger than that, where the data begins. */
 export const beginMs = computed<number | null>(() => {
   const drawn = panels.value?.panels.filter((panel) => panel.kind === 'chart').map((panel) => frameOf(panel.id).value) ?? []
+  return beginOf(drawn)
+})
+
+export function beginOf(drawn: { grid: Grid; series: Series[] }[]): number | null {
   const firsts = drawn.flatMap(({ grid, series }) => series.map((one) => firstMs(grid, one.values))).filter((ms) => ms !== null)
-  const grid = drawn.find((frame) => frame.series.length)?.grid
+  const grid = drawn.find((one) => one.series.length)?.grid
   if (!grid || !firsts.length || !follows(range.value)) return null
   return Math.max(grid.startMs, Math.min(Math.min(...firsts), endOf(grid) - YOUNG_WIDTH_MS))
-})
+}
 
 let loading: AbortController | null = null
 

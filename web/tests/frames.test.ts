@@ -1,7 +1,7 @@
 import { beforeEach, expect, it, vi } from 'vitest'
 
 import type { Panels, Tick } from '../src/api'
-import { applyTick, failure, frameOf, load, missingMetrics, panels } from '../src/frames'
+import { applyTick, beginOf, failure, frameOf, load, missingMetrics, panels } from '../src/frames'
 
 const TABLE: Panels = {
   version: 'test',
@@ -57,6 +57,15 @@ it('says it when the server does not answer', async () => {
   vi.stubGlobal('fetch', () => Promise.reject(new TypeError('refused')))
   await load()
   expect(failure.value).toContain('does not answer')
+})
+
+it('begins the axis where young data begins, a minute before the end at the latest', () => {
+  const grid = { startMs: 0, stepMs: 10_000, n: 91 }
+  const series = (at: number) => [{ key: '', name: '', labels: {}, values: Array.from({ length: 91 }, (_, i) => (i < at ? null : 1)) }]
+  expect(beginOf([{ grid, series: series(50) }])).toBe(500_000)
+  expect(beginOf([{ grid, series: series(89) }])).toBe(840_000)
+  expect(beginOf([{ grid, series: series(0) }, { grid, series: series(50) }])).toBe(0)
+  expect(beginOf([])).toBeNull()
 })
 
 it('appends ticks, and asks for a reload when some were missed', async () => {

@@ -7,6 +7,7 @@ import { type Series, alignSeries, gridOf } from '../align'
 import { type InstantSeries, fetchPanels, metricNames, queryInstant, queryRange } from '../api'
 import { Chart } from '../charts/chart'
 import { dateTime } from '../format'
+import { beginOf } from '../frames'
 import { bounds } from '../range'
 import { agentPattern, expr, nowMs, range } from '../state'
 import { StepTable } from '../parts/panel'
@@ -118,7 +119,7 @@ export function Explore() {
         <section class="card" aria-label="Result">
           {found.series.length ? (
             <>
-              <Chart title={expr.value} unit="count" grid={found.grid} series={found.series} onZoom={zoomTo} />
+              <Chart title={expr.value} unit="count" grid={found.grid} series={found.series} beginMs={beginOf([found])} onZoom={zoomTo} />
               <details>
                 <summary>View as table</summary>
                 <StepTable frame={found} unit="count" title="Result" />
