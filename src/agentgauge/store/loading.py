@@ -30,7 +30,9 @@ def load_catalog(conn: Connection, catalog: Catalog, *, with_rows: bool) -> int:
         catalog.size_ring(group)
         newest_seq = max(newest_seq, _load_rows(conn, group) if with_rows else 0)
         if not with_rows:
-            _assume_alive(group)
+            group.ring.complete_from_ms = FOREVER_MS
+            if catalog.current.get(group.key) is group or tables.has_unsealed(conn, group.id):
+                _assume_alive(group)
     return newest_seq
 
 
@@ -46,7 +48,6 @@ def _assume_alive(group: Group) -> None:
     """A reader beside the writer does not know what the head holds: any column may have samples up to now."""
     group.first_ms.view()[group.first_ms.view() == FOREVER_MS] = NEVER_MS
     group.last_ms.view()[:] = FOREVER_MS
-    group.ring.complete_from_ms = FOREVER_MS
 
 
 def _load_rows(conn: Connection, group: Group) -> int:

@@ -187,6 +187,12 @@ def quick_check(conn: Connection) -> list[str]:
     return [] if found == ["ok"] else found
 
 
+def integrity_check(conn: Connection) -> list[str]:
+    """Return all that SQLite finds wrong with the file, indexes included; empty when nothing is."""
+    found = [str(text) for (text,) in conn.execute("PRAGMA integrity_check(20)")]
+    return [] if found == ["ok"] else found
+
+
 def copy_online(conn: Connection, target: Path) -> None:
     """Write a consistent copy while others write, some pages at a time."""
     with translated():
@@ -196,6 +202,12 @@ def copy_online(conn: Connection, target: Path) -> None:
             copy.execute("PRAGMA journal_mode=DELETE")
         finally:
             copy.close()
+
+
+def vacuum(conn: Connection) -> None:
+    """Write the file anew without free pages."""
+    conn.execute("VACUUM")
+    checkpoint(conn, "TRUNCATE")
 
 
 def vacuum_into(conn: Connection, target: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -298,6 +299,39 @@ class Store:
                 labels = self._catalog.index.labels(i)
                 found += [Exemplar(labels, own, t, v) for t, own, v in tables.exemplars(conn, i, start_ms, end_ms)]
         return found
+
+    def snapshot(self) -> AbstractContextManager[sql.Connection]:
+        """Lend a read connection inside a transaction, to look the file over. Keep it short."""
+        return self._readers.snapshot()
+
+    def compact(self) -> None:
+        """Seal and merge all that can be, and write the file anew without free pages: needs its size again.
+
+        Raises:
+            StoreError: the store is open for reading only, or there is no room.
+        """
+        pen = self._writable()
+        with pen.upkeep.lock:
+            pen.upkeep.seal_all()
+            pen.upkeep.merge(self.clock.now_ms())
+            pen.writer.run(sql.vacuum, in_transaction=False)
+
+    def backup(self, target: Path, *, compact: bool = False) -> None:
+        """Write a consistent copy while others write; ``compact`` leaves free pages out.
+
+        Raises:
+            StoreError: the target exists, or cannot be written.
+        """
+        if target.exists():
+            raise StoreError(f"{target} exists: name a new file")
+        copy = sql.vacuum_into if compact else sql.copy_online
+        copy(self._readers.connection(), target)
+
+    def value_counts(self, name: str) -> dict[str, int]:
+        """Return how many series have each value of a label."""
+        self._refresh()
+        with self._lock:
+            return self._catalog.index.counts(name)
 
     def take_warnings(self) -> list[str]:
         """Return and forget what this thread's selects could not read."""

@@ -59,6 +59,14 @@ def delete_series(conn: Connection, series_ids: Iterable[int]) -> None:
     conn.executemany("DELETE FROM exemplar WHERE series=?", ids)
 
 
+def has_unsealed(conn: Connection, group_id: int) -> bool:
+    """Tell whether a group has samples that are in no chunk yet."""
+    (found,) = conn.execute(
+        "SELECT EXISTS(SELECT 1 FROM head WHERE grp=?1) OR EXISTS(SELECT 1 FROM pushed WHERE grp=?1)", (group_id,)
+    ).fetchone()
+    return bool(found)
+
+
 def has_samples(conn: Connection, group_id: int) -> bool:
     """Tell whether a group has any row or chunk."""
     (found,) = conn.execute(
