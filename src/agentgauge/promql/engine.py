@@ -97,6 +97,7 @@ class Engine:
             instant=window.step_ms == 0,
             repeated=repeated_selectors(node),
         )
+        query.budget.admit((window.end_ms - window.start_ms) // (window.step_ms or 1))
         times = np.arange(window.start_ms, window.end_ms + 1, window.step_ms or 1, dtype=np.int64)
         with np.errstate(all="ignore"):
             return _result(Scope(query, times), node)

@@ -61,7 +61,11 @@ class Budget:
         """Take room for cells. Raises ExecutionError above the limit."""
         self.held += n_cells
         self.peak = max(self.peak, self.held)
-        if self.held > self.limit:
+        self.admit(0)
+
+    def admit(self, n_cells: int) -> None:
+        """Refuse cells that would not fit, before they are allocated. Raises ExecutionError."""
+        if self.held + n_cells > self.limit:
             raise ExecutionError("query processing would load too many samples into memory in query execution")
 
 

@@ -117,7 +117,9 @@ def _blocks(
 def _lookup_subquery(scope: Scope, node: Subquery, evaluate: Evaluate) -> Lookup:
     ends = scope.ends_ms(node.offset_ms, node.at)
     step = node.step_ms or scope.query.options.default_subquery_step_ms
-    times = _grid(int(ends.min()) - node.range_ms, int(ends.max()), step, closed=scope.query.options.closed)
+    after_ms, end_ms = int(ends.min()) - node.range_ms, int(ends.max())
+    scope.query.budget.admit((end_ms - after_ms) // step)
+    times = _grid(after_ms, end_ms, step, closed=scope.query.options.closed)
     if len(times) == 0:
         return Lookup(iter(()), ends, node.range_ms)
     value = evaluate(Scope(scope.query, times), node.expr)
