@@ -95,10 +95,14 @@ def count_values(scope: Scope, node: Aggregate, vector: Vector) -> Vector:
     )
     counts: dict[Labels, Values] = {}
     for row, labels in enumerate(vector.labels):
+        scope.query.check()
         rest = [pair for pair in labels if pair[0] != name]
         for value, steps in _distinct(vector.values[row], vector.present[row]):
             group = key(labels_from_pairs([*rest, (name, format_plain(value))]))
-            counts.setdefault(group, np.zeros(scope.n_steps))[steps] += 1
+            if group not in counts:
+                scope.query.budget.hold(scope.n_steps)
+                counts[group] = np.zeros(scope.n_steps)
+            counts[group][steps] += 1
     if not counts:
         return empty_vector(scope.n_steps)
     values = np.array(list(counts.values()))

@@ -25,7 +25,7 @@ from agentgauge.promql.blocks import SampleBlock, whole_blocks
 from agentgauge.promql.nodes import Node, Range, Selector, Subquery
 from agentgauge.promql.scope import Query, Scope
 from agentgauge.promql.values import Scalar, Value, Vector, vector_of
-from agentgauge.promql.windows import KERNEL_CELLS, RaggedIndex, Rows, Table, Windows, dense_rows
+from agentgauge.promql.windows import RaggedIndex, Rows, Table, Windows, dense_rows, slice_cells
 
 Evaluate = Callable[[Scope, Node], Value]
 Kernel = Callable[..., Values]
@@ -166,7 +166,7 @@ def _dense_tiles(
     lo, hi = dense_rows(block.table.t_ms, where.ends_ms, where.range_ms, closed=closed)
     steps = np.flatnonzero(_kept(lo, hi, block.stale, call.min_samples))
     windows = Windows(block.table, lo, hi, where.ends_ms, scope.t_ms, where.range_ms, closed)
-    n_slice = max(1, KERNEL_CELLS // max(1, block.table.values.shape[1]))
+    n_slice = max(1, slice_cells(lo, hi) // max(1, block.table.values.shape[1]))
     for start in range(0, len(steps), n_slice):
         scope.query.check()
         part = steps[start : start + n_slice]
@@ -200,10 +200,10 @@ def _ragged_result(
     values = np.zeros(n_series * n_steps)
     tiled = [np.tile(array, n_series) for array in (where.ends_ms, scope.t_ms, *call.params)]
     windows = Windows(block.table, lo, hi, tiled[0], tiled[1], where.range_ms, closed)
-    cells = np.flatnonzero(present)
-    for start in range(0, len(cells), KERNEL_CELLS):
+    cells, n_slice = np.flatnonzero(present), slice_cells(lo, hi)
+    for start in range(0, len(cells), n_slice):
         scope.query.check()
-        part = cells[start : start + KERNEL_CELLS]
+        part = cells[start : start + n_slice]
         values[part] = call.kernel(windows.subset(part), *(param[part] for param in tiled[2:]))[:, 0]
     scope.query.budget.hold(-n_series * n_steps)
     shape = (n_series, n_steps)

@@ -27,6 +27,8 @@ KERNEL_CELLS = 32_768
 _SHORT_WINDOW = 48
 """Samples up to which a window's extreme is found row by row."""
 
+_LONG_WINDOW = 2_000
+
 _SERIES_SHIFT = 44
 _TIME_LIMIT = 1 << (_SERIES_SHIFT - 1)
 
@@ -163,6 +165,12 @@ class Windows:
                 has = i < n
                 rows = np.where(has, rows, self.lo)
                 yield np.take(self.table.values, rows, axis=0), has[:, None], rows
+
+
+def slice_cells(lo: Rows, hi: Rows) -> int:
+    """Return how many cells to work on between two checks: fewer when a kernel walks along very long windows."""
+    longest = int((hi - lo).max(initial=0))
+    return KERNEL_CELLS if longest <= _LONG_WINDOW else KERNEL_CELLS // 8
 
 
 def dense_rows(

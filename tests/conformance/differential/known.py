@@ -38,12 +38,10 @@ def _uses(pattern: str) -> Callable[[str], bool]:
     return lambda text: re.search(pattern, text) is not None
 
 
-def _sparse_pinned_subquery(text: str) -> bool:
-    """Tell whether a query pins something and has a subquery whose step may exceed its range."""
+def _sparse_subquery(text: str) -> bool:
+    """Tell whether a query has a subquery whose step may exceed its range."""
     sizes = re.findall(r"\[([0-9a-z]+):([0-9a-z]*)\]", text)
-    return "@" in text and any(
-        duration_ms_from_text(step or "1m") > duration_ms_from_text(range_) for range_, step in sizes
-    )
+    return any(duration_ms_from_text(step or "1m") > duration_ms_from_text(range_) for range_, step in sizes)
 
 
 KNOWN: tuple[Known, ...] = (
@@ -80,9 +78,9 @@ KNOWN: tuple[Known, ...] = (
         _uses(r"@.*\[[^\]]*:[^\]]*\] offset"),
     ),
     Known(
-        "a subquery without a point on its grid over a pinned expression: 2.42 gives one point, 3.14 none",
+        "a subquery without a point on its grid over what does not vary with time: 2.42 gives one point, 3.14 none",
         "promql/engine.go, eval of 3.14 returns nothing when the end lies before the start",
-        _sparse_pinned_subquery,
+        _sparse_subquery,
     ),
     Known(
         "a comparison that filters: in 2.42 only what it keeps counts as a match, in 3.14 all matches must be unique",

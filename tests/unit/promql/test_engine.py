@@ -225,3 +225,21 @@ def test_delayed_removal_keeps_names_for_grouping_and_drops_them_at_the_end() ->
     renamed = f'label_replace({text}, "n", "$1", "__name__", "(.*)")'
     result = engine(*blocks, delayed_name_removal=True).query(renamed, 2 * MINUTE_MS)
     assert [dict(labels) for labels in result.steps.labels] == [{"n": "x_total"}, {"n": "y_total"}]
+
+
+@pytest.mark.parametrize(
+    "text", ["max_over_time(x_total[100y:1ms])", "count_over_time(vector(1)[200y:1ms])", "x_total[250y:1ms]"]
+)
+def test_a_hostile_grid_is_refused_before_it_is_made(text: str) -> None:
+    """Billions of points are an error at once, not memory."""
+    with pytest.raises(ExecutionError, match="too many samples"):
+        engine(minutes(1, 2, 3)).query(text, 10 * MINUTE_MS)
+    with pytest.raises(ExecutionError, match="too many samples"):
+        engine(minutes(1, 2, 3)).query_range("1", 0, 10**14, 1)
+
+
+def test_many_distinct_values_are_limited() -> None:
+    """``count_values`` makes a series per value, and each costs its steps."""
+    asked = engine(minutes(*range(400)), max_samples=20_000)
+    with pytest.raises(ExecutionError, match="too many samples"):
+        asked.query_range('count_values("v", x_total)', 0, 399 * MINUTE_MS, 60_000)
