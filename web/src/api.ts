@@ -31,7 +31,8 @@ export type TickValue = [Labels, Cell, string?]
 export interface Tick {
   t_ms: number
   previous_ms: number
-  charts: boolean
+  /** The step whose chart values are in this tick; null when it has none. */
+  charts_ms: number | null
   sentence: string
   level: 'empty' | 'quiet' | 'ok' | 'warn' | 'bad'
   facts: { ever_seen: boolean; n_agents: number | null; n_targets: number | null; n_targets_down: number | null }

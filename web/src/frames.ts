@@ -140,12 +140,13 @@ export function applyTick(next: Tick): boolean {
   let whole = true
   batch(() => {
     tick.value = next
-    if (!next.charts) return
+    const chartsMs = next.charts_ms
+    if (chartsMs === null) return
     for (const panel of panels.value!.panels.filter(isDrawn)) {
       const frame = frameOf(panel.id)
       const { grid, series, state } = frame.value
       if (state === 'loading') continue
-      if (next.t_ms - endOf(grid) > grid.stepMs * 1.5) whole = false
+      if (chartsMs - endOf(grid) > grid.stepMs * 1.5) whole = false
       const values = (next.values[panel.id] ?? []).flatMap((rows, query) =>
         rows.map(([labels, value]) => ({
           key: keyOf(query, labels),
@@ -154,7 +155,7 @@ export function applyTick(next: Tick): boolean {
           value,
         })),
       )
-      const moved = appendStep(grid, series, next.t_ms, values)
+      const moved = appendStep(grid, series, chartsMs, values)
       const message = next.errors[panel.id] ?? ''
       if (message && !moved.series.length) frame.value = { state: 'error', ...moved, message }
       else frame.value = { state: moved.series.length ? 'ok' : state === 'ok' ? 'empty' : state, ...moved, message }

@@ -11,6 +11,8 @@ import { agentPattern, fixedNow, live, nowMs, page, paused, range } from './stat
 export type Connection = 'off' | 'connecting' | 'live' | 'reconnecting' | 'paused'
 
 const MISSED_TICKS = 3
+/** A server too busy for its ticks must not be asked for everything again at each of them. */
+const REFILL_EVERY_MS = 10_000
 
 export const hidden = signal(typeof document !== 'undefined' && document.visibilityState === 'hidden')
 /** The browser's clock, once a second, for what is so and so many seconds old. */
@@ -71,6 +73,8 @@ export function startLive(): void {
   })
 }
 
+let refilledAt = 0
+
 function connect(url: string): () => void {
   const source = new EventSource(url)
   source.addEventListener('open', () => {
@@ -82,7 +86,10 @@ function connect(url: string): () => void {
     connected.value = true
     lastTickAt.value = Date.now()
     second.value = Date.now()
-    if (!applyTick(JSON.parse((event as MessageEvent<string>).data) as Tick)) void load()
+    const whole = applyTick(JSON.parse((event as MessageEvent<string>).data) as Tick)
+    if (whole || Date.now() - refilledAt < REFILL_EVERY_MS) return
+    refilledAt = Date.now()
+    void load()
   })
   return () => {
     connected.value = false

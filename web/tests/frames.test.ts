@@ -16,7 +16,7 @@ const TABLE: Panels = {
   ],
 }
 const overview = (tMs: number): Tick => ({
-  t_ms: tMs, previous_ms: tMs - 60_000, charts: false, sentence: '', level: 'ok',
+  t_ms: tMs, previous_ms: tMs - 60_000, charts_ms: null, sentence: '', level: 'ok',
   facts: { ever_seen: true, n_agents: 1, n_targets: 1, n_targets_down: null }, values: {}, previous: {}, errors: {},
 })
 
@@ -73,7 +73,7 @@ it('appends ticks, and asks for a reload when some were missed', async () => {
   await load()
   const { grid } = frameOf('chart').value
   const end = grid.startMs + (grid.n - 1) * grid.stepMs
-  const tick = (tMs: number): Tick => ({ ...overview(tMs), charts: true, values: { chart: [[[{ agent: 'a' }, 3]]] } })
+  const tick = (tMs: number): Tick => ({ ...overview(tMs), charts_ms: tMs, values: { chart: [[[{ agent: 'a' }, 3]]] } })
   expect(applyTick(tick(end + 5000))).toBe(true)
   expect(frameOf('chart').value.series[0]!.values.at(-1)).toBe(3)
   expect(applyTick(tick(end + 30_000))).toBe(false)

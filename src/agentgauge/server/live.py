@@ -48,7 +48,7 @@ def view_routes(
         if isinstance(display, Response):
             return display
         t_ms = _whole(request.query_params.get("t_ms")) or clock.now_ms()
-        return _json_bytes(await compute_tick(backend, display, t_ms, with_charts=False))
+        return _json_bytes(await compute_tick(backend, display, t_ms))
 
     async def ticks(request: Request) -> Response:
         display = _display(request, interval_s)

@@ -91,14 +91,16 @@ class Live:
     async def _run(self, channel: _Channel, display: Display) -> None:
         interval_ms = round(self._interval_s * 1000)
         settle_ms = min(SETTLE_S * 1000, interval_ms / 4)
-        done_ms = 0
+        step_ms = round(display.step_s * 1000)
+        done_ms = charts_done_ms = 0
         while True:
             t_ms = int(self._clock.now_ms() - settle_ms) // interval_ms * interval_ms
             if t_ms > done_ms:
-                with_charts = t_ms % round(display.step_s * 1000) == 0
-                body = await compute_tick(self._backend, display, t_ms, with_charts=with_charts)
-                channel.send(t_ms, body)
-                done_ms = t_ms
+                # Ticks may be late and skip a beat; the step that lay in between is made up for, not lost.
+                charts_ms = t_ms // step_ms * step_ms
+                due_ms = charts_ms if charts_ms > charts_done_ms else None
+                channel.send(t_ms, await compute_tick(self._backend, display, t_ms, charts_ms=due_ms))
+                done_ms, charts_done_ms = t_ms, charts_ms
             wait_ms = done_ms + interval_ms + settle_ms - self._clock.now_ms()
             await asyncio.sleep(max(wait_ms, 1) / 1000)
 

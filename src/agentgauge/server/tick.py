@@ -1,8 +1,8 @@
 """A tick: everything that moved on the page, evaluated at one time, as one JSON body.
 
 The event stream sends a tick to all clients of a view; ``/api/overview`` answers with one. Tiles and table columns are
-in every tick, chart values only in those that fall on the chart's step, so that a page that grew tick by tick shows
-the same picture as one that was loaded just now.
+in every tick; chart values are evaluated at the charts' own steps and come with the first tick after one, so that a
+page that grew tick by tick shows the same picture as one that was loaded just now.
 """
 
 from __future__ import annotations
@@ -48,12 +48,16 @@ class Answer:
     error: str = ""
 
 
-async def compute_tick(backend: Backend, display: Display, t_ms: int, *, with_charts: bool) -> bytes:
-    """Evaluate all panels at ``t_ms`` and return the tick's JSON; never raises for a query that fails."""
+async def compute_tick(backend: Backend, display: Display, t_ms: int, *, charts_ms: int | None = None) -> bytes:
+    """Evaluate tiles and columns at ``t_ms``, charts at ``charts_ms`` or not at all; return the tick's JSON.
+
+    Never raises for a query that fails: its message stands in the tick.
+    """
     previous_ms = t_ms - round(1000 * rate_window_s(display.step_s, display.interval_s, TILE_WINDOW_S))
-    panels = [panel for panel in PANELS.values() if with_charts or panel.kind != "chart"]
-    tiles = [panel for panel in panels if panel.kind == "tile"]
-    wanted = {(expr, t_ms) for panel in panels for expr in _filled(panel, display)}
+    times = {panel.id: charts_ms if panel.kind == "chart" else t_ms for panel in PANELS.values()}
+    panels = [(panel, at_ms) for panel in PANELS.values() if (at_ms := times[panel.id]) is not None]
+    tiles = [panel for panel, _ in panels if panel.kind == "tile"]
+    wanted = {(expr, at_ms) for panel, at_ms in panels for expr in _filled(panel, display)}
     wanted |= {(expr, previous_ms) for panel in tiles for expr in _filled(panel, display)}
     wanted |= {(expr, t_ms) for expr in _extra(display).values()}
     answers, (seen, error) = await asyncio.gather(_ask_all(backend, wanted), gather_ever_seen(backend))
@@ -62,13 +66,13 @@ async def compute_tick(backend: Backend, display: Display, t_ms: int, *, with_ch
         {
             "t_ms": t_ms,
             "previous_ms": previous_ms,
-            "charts": with_charts,
+            "charts_ms": charts_ms,
             "sentence": sentence(facts),
             "level": level(facts),
             "facts": _facts_json(facts),
-            "values": {panel.id: _values_json(panel, answers, display, t_ms) for panel in panels},
+            "values": {panel.id: _values_json(panel, answers, display, at_ms) for panel, at_ms in panels},
             "previous": {panel.id: _values_json(panel, answers, display, previous_ms) for panel in tiles},
-            "errors": _errors_json(panels, answers, display, t_ms),
+            "errors": _errors_json(panels, answers, display),
         }
     )
 
@@ -148,11 +152,11 @@ def _values_json(panel: Panel, answers: Mapping[Asked, Answer], display: Display
 
 
 def _errors_json(
-    panels: Iterable[Panel], answers: Mapping[Asked, Answer], display: Display, t_ms: int
+    panels: Iterable[tuple[Panel, int]], answers: Mapping[Asked, Answer], display: Display
 ) -> dict[str, str]:
     errors = {
-        panel.id: next((answers[expr, t_ms].error for expr in _filled(panel, display) if answers[expr, t_ms].error), "")
-        for panel in panels
+        panel.id: next(filter(None, (answers[expr, at_ms].error for expr in _filled(panel, display))), "")
+        for panel, at_ms in panels
     }
     return {panel_id: message for panel_id, message in errors.items() if message}
 

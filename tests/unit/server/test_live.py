@@ -201,8 +201,8 @@ async def test_one_view_too_many_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
 
 async def test_a_tick_holds_tiles_columns_and_where_asked_charts() -> None:
     """Chart values come only in ticks that fall on the chart's step."""
-    with_charts = json.loads(await compute_tick(OneBackend(), DISPLAY, 1000, with_charts=True))
-    without = json.loads(await compute_tick(OneBackend(), DISPLAY, 1000, with_charts=False))
+    with_charts = json.loads(await compute_tick(OneBackend(), DISPLAY, 1000, charts_ms=900))
+    without = json.loads(await compute_tick(OneBackend(), DISPLAY, 1000))
     assert set(with_charts["values"]) == set(PANELS)
     assert set(without["values"]) == {panel.id for panel in PANELS.values() if panel.kind != "chart"}
     assert with_charts["values"]["tasks_rate"] == [[[{"agent": "a"}, 1.0]]]
@@ -212,7 +212,7 @@ async def test_a_tick_holds_tiles_columns_and_where_asked_charts() -> None:
 
 async def test_a_query_that_fails_spoils_only_its_panel() -> None:
     """The error's message stands beside the others' values."""
-    tick = json.loads(await compute_tick(OneBackend(failing="time_to_first_token"), DISPLAY, 1000, with_charts=True))
+    tick = json.loads(await compute_tick(OneBackend(failing="time_to_first_token"), DISPLAY, 1000, charts_ms=900))
     assert tick["errors"] == {"ttft": "gone away", "ttft_p95": "gone away"}
     assert tick["values"]["tasks_rate"]
     assert tick["level"] == "bad"  # every task fails, says this backend
@@ -220,13 +220,13 @@ async def test_a_query_that_fails_spoils_only_its_panel() -> None:
 
 async def test_a_value_that_is_no_number_is_null() -> None:
     """JSON has neither NaN nor infinity."""
-    tick = json.loads(await compute_tick(OneBackend(value=float("inf")), DISPLAY, 1000, with_charts=False))
+    tick = json.loads(await compute_tick(OneBackend(value=float("inf")), DISPLAY, 1000))
     assert tick["values"]["tasks_rate"] == [[[{"agent": "a"}, None]]]
 
 
 async def test_a_server_that_never_saw_an_agent_says_so() -> None:
     """The page shows how to begin then."""
-    tick = json.loads(await compute_tick(OneBackend(seen=False), DISPLAY, 1000, with_charts=False))
+    tick = json.loads(await compute_tick(OneBackend(seen=False), DISPLAY, 1000))
     assert (tick["facts"]["ever_seen"], tick["level"]) == (False, "empty")
 
 
