@@ -56,7 +56,7 @@ def test_skip_names_its_feature(tmp_path: Path) -> None:
     script = tmp_path / "native.test"
     script.write_text(
         "load 1m\n  h {{schema:0 sum:1 count:1}}x3\n  f 1x3\n\n"
-        'eval instant at 1m h\n  h {{schema:0 sum:1 count:1}}\n\n'
+        "eval instant at 1m h\n  h {{schema:0 sum:1 count:1}}\n\n"
         'eval instant at 1m count({__name__=~"h|f"})\n  {} 2\n\n'
         "eval instant at 1m info(f)\n  f 1\n\neval instant at 1m f\n  f 1\n"
     )
