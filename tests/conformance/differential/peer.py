@@ -25,19 +25,23 @@ def is_installed() -> bool:
 
 
 class Prometheus:
-    """Runs ``prometheus`` over backfilled blocks while the context is open."""
+    """Runs ``prometheus`` over backfilled blocks while the context is open.
 
-    def __init__(self, folder: Path, series: Sequence[Series]) -> None:
+    Without ``series`` the folder already holds ``samples.txt``, OpenMetrics text.
+    """
+
+    def __init__(self, folder: Path, series: Sequence[Series] | None = None) -> None:
         self._folder = folder
         self._series = series
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: http.client.HTTPConnection | None = None
-        self.port = _free_port()
+        self.port = free_port()
 
     def __enter__(self) -> Prometheus:
         data = self._folder / "data"
         text = self._folder / "samples.txt"
-        text.write_text(open_metrics(self._series))
+        if self._series is not None:
+            text.write_text(open_metrics(self._series))
         backfill = ["promtool", "tsdb", "create-blocks-from", "openmetrics", str(text), str(data)]
         subprocess.run(backfill, check=True, capture_output=True)
         config = self._folder / "prometheus.yml"
@@ -103,7 +107,8 @@ class Prometheus:
         return answer
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that was free a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

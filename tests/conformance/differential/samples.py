@@ -79,14 +79,15 @@ def _ragged(part: Sequence[Series]) -> RaggedBlock:
 def open_metrics(series: Sequence[Series]) -> str:
     """Write all samples as OpenMetrics text with timestamps."""
     lines = [
-        f"{_series_text(one.labels)} {_number(value)} {t_ms / 1000:.3f}"
+        f"{series_text(one.labels)} {_number(value)} {t_ms / 1000:.3f}"
         for one in series
         for t_ms, value in zip(one.t_ms.tolist(), one.values.tolist(), strict=True)
     ]
     return "\n".join(lines) + "\n# EOF\n"
 
 
-def _series_text(labels: Labels) -> str:
+def series_text(labels: Labels) -> str:
+    """Write a series as exposition text does."""
     rest = ",".join(f"{name}={go_quote(value)}" for name, value in labels if name != "__name__")
     return f"{label_value(labels, '__name__')}{{{rest}}}"
 
