@@ -336,10 +336,9 @@ class Recorder:
         self.ledger.accounting_error_ns = max(abs(rows.path_error_ns) for rows in self._tasks.values())
 
     def _count_failure(self, agent: str, component: str, span: LLMCall | ToolCall | Task) -> None:
-        """Count a failure by its type; a cancelled span without one is nobody's failure."""
-        error_type = span.error_type or (span.status if span.status != "cancelled" else "")
-        if error_type:
-            self.ledger.values_add("agent_errors_total", (agent, component, error_type), 1)
+        """Count a failure by its type; a cancelled span, whatever cancelled it, is nobody's failure."""
+        if span.status != "cancelled":
+            self.ledger.values_add("agent_errors_total", (agent, component, span.error_type or span.status), 1)
 
     def _keep_exemplar(self, bucket: int, value: int, span: LLMCall | ToolCall | Task) -> None:
         """Keep an observation with its ids; one that OpenMetrics does not allow is left out, never cut."""

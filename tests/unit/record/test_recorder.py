@@ -228,3 +228,14 @@ def test_whatever_comes_is_counted_once_and_nothing_raises(given_spans):
     kinds = {LLMCall: "agent_llm_calls_total", ToolCall: "agent_tool_calls_total", Task: "agent_tasks_total"}
     expected = Counter((kinds[type(span)], span.status) for span in given_spans)
     assert +totals == expected
+
+
+def test_cancellations_are_no_errors():
+    """Work that was cancelled counts by its status alone, even where an exception gave it a type."""
+    recorder = Recorder()
+    recorder.record(LLMCall("a", "m", "cancelled", 0, S, usage=TokenUsage(1, 1), error_type="CancelledError"))
+    recorder.record(ToolCall("a", "t", "cancelled", 0, S, error_type="GeneratorExit"))
+    recorder.record(Task("a", "a", "cancelled", 0, S, error_type="KeyboardInterrupt"))
+    recorder.record(Task("a", "a", "timeout", 0, S, error_type="TimeoutError"))
+    errors = {key: n for key, n in counts_of(recorder).items() if key[0] == "agent_errors_total"}
+    assert errors == {("agent_errors_total", "a", "task", "TimeoutError"): 1}
