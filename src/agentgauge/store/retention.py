@@ -76,7 +76,7 @@ class Retention:
         with self._readers.snapshot() as conn:
             free = conn.execute("PRAGMA freelist_count").fetchone()[0]
             pages = conn.execute("PRAGMA page_count").fetchone()[0]
-        spare = max(KEEP_FREE_PAGES, pages // 20)
+        spare = max(KEEP_FREE_PAGES, pages // 50)
         for _ in range((free - spare + VACUUM_PAGES - 1) // VACUUM_PAGES):
             self._writer.run(lambda conn: vacuum_some(conn, VACUUM_PAGES), in_transaction=False)
 

@@ -69,6 +69,7 @@ class Upkeep:
             if sealed or interval != self._interval:
                 self._interval = interval
                 self.merge(now_ms)
+                self._retention.give_back()
             if now_ms - self._retention_ms >= RETENTION_MS or now_ms < self._retention_ms:
                 self._retention_ms = now_ms
                 self._retention.run(now_ms)
