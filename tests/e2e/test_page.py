@@ -219,9 +219,9 @@ def test_the_demo_shows_agents_at_work_within_ten_seconds(open_page: Callable[..
     )
     assert demo.stderr is not None
     try:
-        address = re.search(r"http://127\.0\.0\.1:\d+", demo.stderr.readline())
-        assert address is not None
-        page = open_page(f"{address[0]}/")
+        spoken = (re.match(r"agentgauge demo: (http://\S+)", line) for line in demo.stderr)
+        address = next(match[1] for match in spoken if match)
+        page = open_page(f"{address}/")
         began_ns = perf_counter_ns()
         page.wait_for_selector(".sentence-text:has-text('tasks/s')")
         assert perf_counter_ns() - began_ns < DEMO_PATIENCE_S * 1e9
