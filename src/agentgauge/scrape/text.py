@@ -73,7 +73,7 @@ def samples_from_text(body: bytes, t_ms: int, *, openmetrics: bool = False) -> l
         if _is_sample(line):
             parsed = _parsed(line, lines, openmetrics)
             own_ms = t_ms if parsed.t_ms is None else parsed.t_ms
-            samples.append(Sample(_series(parsed.pairs, types), own_ms, parsed.value))
+            samples.append(Sample(series_from_pairs(parsed.pairs, types), own_ms, parsed.value))
     return samples
 
 
@@ -167,7 +167,7 @@ class ExpositionReader:
         if not _is_sample(line):
             return
         parsed = parse_sample(line, openmetrics)
-        labels = self._relabel(_series(parsed.pairs, self._types))
+        labels = self._relabel(series_from_pairs(parsed.pairs, self._types))
         if parsed.t_ms is not None:
             page.stamped.append(Sample(labels, parsed.t_ms, parsed.value))
         else:
@@ -248,7 +248,7 @@ def _types(infos: dict[str, MetricInfo]) -> dict[str, str]:
     return {name: info.type for name, info in infos.items() if info.type in ("histogram", "summary")}
 
 
-def _series(pairs: Pairs, types: dict[str, str]) -> Labels:
+def series_from_pairs(pairs: Pairs, types: dict[str, str]) -> Labels:
     """Sort a line's labels; write bucket bounds and quantiles as Prometheus 3 does."""
     name = next(value for label, value in pairs if label == METRIC_NAME)
     if types.get(name) == "summary":
