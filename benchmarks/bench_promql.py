@@ -49,7 +49,7 @@ RANGES = {
     "1h/15s": (START_MS + DAY_MS - 3_600_000, START_MS + DAY_MS, 15_000),
     "24h/60s": (START_MS, START_MS + DAY_MS, 60_000),
 }
-N_RUNS = 5
+N_RUNS = 9
 
 
 def labels(n: int) -> list[Labels]:

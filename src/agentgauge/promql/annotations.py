@@ -119,4 +119,3 @@ def _cut(texts: list[str], kind: str) -> tuple[str, ...]:
     if len(texts) <= MAX_SHOWN:
         return tuple(texts)
     return (*texts[:MAX_SHOWN], f"{len(texts) - MAX_SHOWN} more {kind} annotations omitted")
-

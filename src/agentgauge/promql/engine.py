@@ -145,9 +145,7 @@ def _steps(vector: Vector, t_ms: Times, instant: bool) -> StepMatrix:
 def _finished(query: Query, result: Result) -> Result:
     stats = QueryStats(query.budget.read, query.budget.peak)
     notes = query.annotations
-    return Result(
-        result.kind, result.steps, result.samples, result.text, notes.warnings(), notes.infos(), stats
-    )
+    return Result(result.kind, result.steps, result.samples, result.text, notes.warnings(), notes.infos(), stats)
 
 
 def evaluate(scope: Scope, node: Node) -> Value:
@@ -211,9 +209,7 @@ def _call(scope: Scope, node: Call) -> Value:
     """Evaluate a function; those over range vectors get windows, the others evaluated arguments."""
     function = FUNCTIONS.get(node.function)
     if function is None:
-        raise NotSupported(
-            f"{node.function}() is not supported by the embedded engine; query a Prometheus by URL"
-        )
+        raise NotSupported(f"{node.function}() is not supported by the embedded engine; query a Prometheus by URL")
     if node.function == "absent_over_time":
         return absent_over_time(scope, node, evaluate)
     if node.function == "timestamp":

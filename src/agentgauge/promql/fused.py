@@ -58,9 +58,7 @@ class Fold:
             self.comp = np.concatenate([self.comp, np.zeros(more)], axis=1)
             self.count = np.concatenate([self.count, np.zeros(more)], axis=1)
 
-    def _add_slice(
-        self, steps: NDArray[np.intp], values: Values, present: Mask | None, columns: _Columns
-    ) -> None:
+    def _add_slice(self, steps: NDArray[np.intp], values: Values, present: Mask | None, columns: _Columns) -> None:
         at = np.ix_(steps, columns.groups)
         if present is None:
             self.count[at] += columns.sizes

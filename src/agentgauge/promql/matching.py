@@ -21,9 +21,7 @@ from agentgauge.promql.nodes import Matching
 from agentgauge.promql.quote import go_quote
 from agentgauge.promql.values import Vector
 
-IMPLICIT_MANY = (
-    "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)"
-)
+IMPLICIT_MANY = "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)"
 NOT_UNIQUE = "multiple matches for labels: grouping labels must ensure unique matches"
 
 
@@ -136,9 +134,7 @@ def _candidates(sides: Sides) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     for row, number in enumerate(sides.one_signature):
         by_signature.setdefault(int(number), []).append(row)
     pairs = [
-        (row, other)
-        for row, number in enumerate(sides.many_signature)
-        for other in by_signature.get(int(number), ())
+        (row, other) for row, number in enumerate(sides.many_signature) for other in by_signature.get(int(number), ())
     ]
     table = np.array(pairs, np.intp).reshape(-1, 2)
     return table[:, 0], table[:, 1]

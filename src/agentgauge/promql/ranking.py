@@ -112,9 +112,7 @@ def count_values(scope: Scope, node: Aggregate, vector: Vector) -> Vector:
 def _distinct(values: Values, present: Mask) -> list[tuple[float, Mask]]:
     """Return the distinct values of a row and where they are; -0 and 0 differ, all NaN are one."""
     bits = np.where(np.isnan(values), np.nan, values).view(np.int64)
-    return [
-        (float(np.int64(one).view(np.float64)), (bits == one) & present) for one in np.unique(bits[present])
-    ]
+    return [(float(np.int64(one).view(np.float64)), (bits == one) & present) for one in np.unique(bits[present])]
 
 
 def _label_name(scope: Scope, node: Aggregate) -> str:

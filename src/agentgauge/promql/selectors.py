@@ -188,9 +188,7 @@ def _kept(lo: Rows, hi: Rows, stale: Mask | None, min_samples: int) -> Mask:
     return kept
 
 
-def _ragged_result(
-    scope: Scope, block: SampleBlock, offsets: Rows, where: Lookup, call: WindowCall
-) -> RaggedResult:
+def _ragged_result(scope: Scope, block: SampleBlock, offsets: Rows, where: Lookup, call: WindowCall) -> RaggedResult:
     n_series, n_steps = len(block.labels), scope.n_steps
     scope.query.budget.hold(n_series * n_steps)
     closed = scope.query.options.closed

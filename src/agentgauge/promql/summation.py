@@ -92,9 +92,7 @@ class RunningMean:
 
     def result(self) -> Values:
         """Return the means."""
-        return np.where(
-            self.incremental, self.total + self.comp, self.total / self.count + self.comp / self.count
-        )
+        return np.where(self.incremental, self.total + self.comp, self.total / self.count + self.comp / self.count)
 
 
 @dataclass(slots=True)

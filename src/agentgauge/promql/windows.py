@@ -173,9 +173,7 @@ def slice_cells(lo: Rows, hi: Rows) -> int:
     return KERNEL_CELLS if longest <= _LONG_WINDOW else KERNEL_CELLS // 8
 
 
-def dense_rows(
-    t_ms: Times, ends_ms: Times, range_ms: int, *, closed: bool
-) -> tuple[Rows, Rows]:
+def dense_rows(t_ms: Times, ends_ms: Times, range_ms: int, *, closed: bool) -> tuple[Rows, Rows]:
     """Return for each step the rows lo:hi of one group's timestamps that lie in the window."""
     lo = np.searchsorted(t_ms, ends_ms - range_ms, "left" if closed else "right")
     return lo, np.searchsorted(t_ms, ends_ms, "right")

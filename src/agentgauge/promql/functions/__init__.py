@@ -107,9 +107,7 @@ FUNCTIONS: dict[str, Function] = {
     "increase": _over(rate.increase, n=2),
     "irate": _over(rate.irate, n=2),
     "label_join": _call(labels.label_join, "vector", "string", "string", "string", variadic=True, keeps_name=True),
-    "label_replace": _call(
-        labels.label_replace, "vector", "string", "string", "string", "string", keeps_name=True
-    ),
+    "label_replace": _call(labels.label_replace, "vector", "string", "string", "string", "string", keeps_name=True),
     "last_over_time": _over(Windows.last, keeps=True),
     "ln": _math(np.log),
     "log10": _math(np.log10),
@@ -134,9 +132,7 @@ FUNCTIONS: dict[str, Function] = {
     "sin": _math(np.sin),
     "sinh": _math(np.sinh),
     "sort": _call(elementwise.sort, "vector", keeps_name=True),
-    "sort_by_label": _call(
-        labels.sort_by_label, "vector", "string", variadic=True, keeps_name=True, experimental=True
-    ),
+    "sort_by_label": _call(labels.sort_by_label, "vector", "string", variadic=True, keeps_name=True, experimental=True),
     "sort_by_label_desc": _call(
         labels.sort_by_label_desc, "vector", "string", variadic=True, keeps_name=True, experimental=True
     ),
