@@ -124,7 +124,7 @@ def query_times(path: Path, clock: RowClock, hours: int) -> dict[str, float]:
         pass
     whole = time.perf_counter() - a
     a = time.perf_counter()
-    for _ in store.select(matcher, clock.ms - 3_600_000, clock.ms):
+    for _ in store.select(matcher, clock.ms - 3 * 3_600_000, clock.ms - 2 * 3_600_000):
         pass
     hour = time.perf_counter() - a
     store.close()

@@ -205,8 +205,17 @@ class Catalog:
 
     def live(self, ids: NDArray[np.int64], start_ms: int, end_ms: int) -> NDArray[np.int64]:
         """Return those series that may have samples in the window."""
-        keep = [any(self._overlaps(p, start_ms, end_ms) for p in self.placements(i)) for i in ids.tolist()]
-        return ids[np.array(keep, np.bool_)] if len(ids) else ids
+        groups, columns = self._group_of.view()[ids], self._column_of.view()[ids]
+        keep = np.zeros(len(ids), np.bool_)
+        for group_id in np.unique(groups[groups >= 0]).tolist():
+            group = self.groups[group_id]
+            mine = groups == group_id
+            first, last = group.first_ms.view()[columns[mine]], group.last_ms.view()[columns[mine]]
+            keep[mine] = (first <= end_ms) & (last >= start_ms)
+        for at in np.flatnonzero(~keep).tolist() if self._others else []:
+            others = self._others.get(int(ids[at]), [])
+            keep[at] = any(self._overlaps(place, start_ms, end_ms) for place in others)
+        return ids[keep]
 
     def _overlaps(self, place: tuple[int, int], start_ms: int, end_ms: int) -> bool:
         group, column = self.groups[place[0]], place[1]

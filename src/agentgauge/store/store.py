@@ -25,6 +25,7 @@ from agentgauge.store import sql, tables
 from agentgauge.store.cache import ChunkCache
 from agentgauge.store.catalog import FOREVER_MS, NEVER_MS, Catalog
 from agentgauge.store.chunk import DEFAULT_CODEC, QUARANTINED
+from agentgauge.store.history import History
 from agentgauge.store.index import CompileRegex, SeriesIds
 from agentgauge.store.loading import load_catalog
 from agentgauge.store.lock import FileLock, refuse_network
@@ -104,6 +105,7 @@ class Store:
         self.path = path
         self.read_only = read_only
         self.clock = clock
+        self._codec = codec
         self._compile_regex = compile_regex
         self._lock = threading.RLock()
         self._closed = False
@@ -237,6 +239,20 @@ class Store:
         unless ``any_age`` (an import) allows them.
         """
         return self._writable().writing.append_samples(samples, self.clock.now_ms(), key=key, any_age=any_age)
+
+    def history(self) -> History:
+        """Return the way in for samples of any age, written as chunks at once; open with ``background`` False for it."""
+        pen = self._writable()
+        return History(pen.writing, pen.writer, self._readers, self._catalog, self._lock, self._codec)
+
+    def note(self, key: str) -> str | None:
+        """Read a text that a part of the program keeps in the file; None when there is none."""
+        with self._readers.snapshot() as conn:
+            return tables.get_note(conn, key)
+
+    def put_note(self, key: str, text: str | None) -> None:
+        """Keep a text in the file; None deletes it."""
+        self._writable().writer.run(lambda conn: tables.put_note(conn, key, text))
 
     def set_metadata(self, infos: Mapping[str, MetricInfo]) -> None:
         """Note type, help and unit of metric families."""

@@ -41,6 +41,20 @@ def put_meta(conn: Connection, key: str, value: int | str) -> None:
     conn.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (key, value))
 
 
+def get_note(conn: Connection, key: str) -> str | None:
+    """Read a text that a part of the program keeps in the file."""
+    row = conn.execute("SELECT v FROM meta WHERE k=?", (f"note:{key}",)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def put_note(conn: Connection, key: str, text: str | None) -> None:
+    """Write such a text; None deletes it."""
+    if text is None:
+        conn.execute("DELETE FROM meta WHERE k=?", (f"note:{key}",))
+    else:
+        put_meta(conn, f"note:{key}", text)
+
+
 def bump_catalog(conn: Connection) -> None:
     """Tell readers in other processes that groups, series or columns changed."""
     put_meta(conn, "catalog", get_meta(conn, "catalog") + 1)

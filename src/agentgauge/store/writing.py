@@ -91,6 +91,26 @@ class Writing:
         found = self._catalog.current.get(key)
         return found if found is not None else self._new_group(key, ragged)
 
+    def add_columns(self, key: str, labels: Sequence[Labels], *, ragged: bool) -> tuple[Group, int]:
+        """Give series the next columns of a group, which is made when it is new; return it and the first of them.
+
+        Raises:
+            ValueError: one of them is in the group already.
+        """
+        self.group(key, ragged)
+
+        def work(conn: Connection) -> _Taken:
+            taken = _Taken(self._catalog.current[key], 0, np.empty(0))
+            self._register(conn, taken, labels)
+            return taken
+
+        def then(taken: _Taken) -> None:
+            with self._lock:
+                self._remember(taken.group, taken.new_series, taken.column_series)
+
+        group = self._writer.run(work, then).group
+        return group, group.n_columns - len(labels)
+
     def append_row(self, key: str, row: Row, exemplars: Sequence[Exemplar]) -> None:
         """Write one row; it is in the file when this returns.
 
