@@ -32,7 +32,13 @@ TOOLS = {
         "opentelemetry-sdk",
         "opentelemetry-exporter-otlp-proto-http",
     ],
-    "openlit": [OLLAMA, "openlit==1.45.0", "opentelemetry-instrumentation==0.62b1", "opentelemetry-sdk==1.41.1", "--pre"],
+    "openlit": [
+        OLLAMA,
+        "openlit==1.45.0",
+        "opentelemetry-instrumentation==0.62b1",
+        "opentelemetry-sdk==1.41.1",
+        "--pre",
+    ],
 }
 N_CHUNKS = 200
 

@@ -328,9 +328,13 @@ def test_calls_outside_any_task_are_kept(records: Recording) -> None:
 
 def test_nested_tasks_are_sub_agents(records: Recording) -> None:
     """A task inside a task counts under its own name and is no root."""
-    with ag.task(agent="outer") as outer, ag.tool_call("delegate"), ag.task(agent="inner") as inner:
-        with ag.tool_call("t"):
-            pass
+    with (
+        ag.task(agent="outer") as outer,
+        ag.tool_call("delegate"),
+        ag.task(agent="inner") as inner,
+        ag.tool_call("t"),
+    ):
+        pass
     assert (outer.is_root, inner.is_root) == (True, False)
     assert tools(records, "inner", "t") == {"success": 1}
     assert tools(records, "outer", "delegate") == {"success": 1}
