@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "query": ("agentgauge.cli.query", "Answer PromQL from a server, a file or any Prometheus-compatible URL."),
     "serve": ("agentgauge.cli.serve", "Scrape agents, store and answer: the page, the HTTP API."),
     "simulate": ("agentgauge.cli.simulate", "Be an Ollama server without a model, for tests and demos."),
+    "why": ("agentgauge.cli.why", "Say where the time of tasks goes and what making a part faster would save."),
 }
 """Name to module and help line; the module has ``command``, a ``click.Command``."""
 

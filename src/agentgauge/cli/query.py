@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import sys
 from datetime import datetime
@@ -14,10 +13,11 @@ from rich.console import Console
 from agentgauge.backends.backend import Backend
 from agentgauge.backends.url import backend_from_url
 from agentgauge.cli.drawing import print_instant, print_range
+from agentgauge.cli.source import address, with_next_step
 from agentgauge.errors import AgentgaugeError, BackendError, BadQuery, ConfigError
 from agentgauge.model.clock import SystemClock
 from agentgauge.model.series import Result
-from agentgauge.server.config import parse_duration_ms, server_url
+from agentgauge.server.config import parse_duration_ms
 from agentgauge.server.json import result_data, success
 
 _POSITION = re.compile(r"(\d+):(\d+): ")
@@ -51,25 +51,23 @@ def command(
     agentgauge query --range 1h 'agent_active_count'
     agentgauge query --url http://127.0.0.1:9090 --json 'up'
     """  # noqa: D301 - click's mark for lines to keep is the character, not the text
-    if sum([url is not None, db is not None, server]) > 1:
-        raise click.UsageError("--url, --db and --server exclude each other")
     if step is not None and range_ is None:
         raise click.UsageError("--step needs --range")
-    address = _address(url, db)
+    where = address(url, db, server)
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
     end_ms = SystemClock.now_ms() if at is None else _time_ms(at)
     timeout_s = parse_duration_ms(timeout, "--timeout") / 1000
     try:
         if range_ is None:
-            result = asyncio.run(_instant(address, promql, end_ms, timeout_s))
+            result = asyncio.run(_instant(where, promql, end_ms, timeout_s))
         else:
             range_ms = parse_duration_ms(range_, "--range")
             step_ms = parse_duration_ms(step, "--step") if step else max(1000, range_ms // (console.width * 2))
-            result = asyncio.run(_over(address, promql, end_ms - range_ms, end_ms, step_ms, timeout_s))
+            result = asyncio.run(_over(where, promql, end_ms - range_ms, end_ms, step_ms, timeout_s))
     except BadQuery as error:
         raise AgentgaugeError(_with_caret(promql, str(error))) from None
     except BackendError as error:
-        raise AgentgaugeError(_with_next_step(error, url)) from None
+        raise AgentgaugeError(with_next_step(error, url)) from None
     for note in (*result.warnings, *result.infos):
         print(f"agentgauge: {note}", file=sys.stderr)
     if as_json:
@@ -81,26 +79,16 @@ def command(
     return 0
 
 
-def _address(url: str | None, db: str | None) -> str:
-    if url is not None:
-        return url
-    if db is not None:
-        if not os.path.exists(db):
-            raise ConfigError(f"there is no file {db!r}")
-        return f"file:{db}"
-    return server_url(os.environ)
-
-
-async def _instant(address: str, promql: str, t_ms: int, timeout_s: float) -> Result:
-    backend = backend_from_url(address)
+async def _instant(where: str, promql: str, t_ms: int, timeout_s: float) -> Result:
+    backend = backend_from_url(where)
     try:
         return await backend.query(promql, t_ms, timeout_s=timeout_s)
     finally:
         await backend.close()
 
 
-async def _over(address: str, promql: str, start_ms: int, end_ms: int, step_ms: int, timeout_s: float) -> Result:
-    backend: Backend = backend_from_url(address)
+async def _over(where: str, promql: str, start_ms: int, end_ms: int, step_ms: int, timeout_s: float) -> Result:
+    backend: Backend = backend_from_url(where)
     try:
         return await backend.query_range(promql, start_ms, end_ms, step_ms, timeout_s=timeout_s)
     finally:
@@ -130,12 +118,3 @@ def _with_caret(promql: str, message: str) -> str:
     # Columns count bytes; the caret stands under characters.
     before = len(lines[line - 1].encode()[: column - 1].decode(errors="ignore"))
     return f"{message}\n\n    {lines[line - 1]}\n    {' ' * before}^"
-
-
-def _with_next_step(error: BackendError, url: str | None) -> str:
-    if url is not None:
-        return str(error)
-    return (
-        f"{error}\nIs the server running? Start it with `agentgauge serve`, or ask a file with --db FILE "
-        "or another server with --url URL."
-    )

@@ -1,0 +1,1 @@
+"""Where the time of tasks goes and what making a part faster would save, answered by PromQL over any backend."""

@@ -1,0 +1,72 @@
+"""Why there is no answer yet: which metric is missing, and what to do. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from agentgauge.why.answer import Missing
+from agentgauge.why.facts import AgentFacts
+from agentgauge.why.queries import PATH_METRIC, STATE_METRIC, TASKS_METRIC
+from agentgauge.why.words import percent, seconds
+
+
+def what_is_missing(
+    seen: Mapping[str, set[str]], facts: Mapping[str, AgentFacts], agent: str, window_ms: int
+) -> Missing:
+    """Tell what stands between here and an answer.
+
+    Args:
+        seen: metric -> agents that have it in the window, whichever agent was asked for.
+        facts: what was found of the agents asked for.
+        agent: the one asked for; empty for all.
+        window_ms: the window.
+    """
+    last = f"in the last {seconds(window_ms / 1000)}"
+    if not seen:
+        return Missing(
+            TASKS_METRIC,
+            f"There is no {TASKS_METRIC} {last}: no agent is recorded here.",
+            "Record tasks with ag.task() and ag.start() in the agents, scrape them with `agentgauge serve` "
+            "(or your Prometheus), or ask further back with --last. To see how it looks: agentgauge demo --db demo.db",
+        )
+    known = sorted(set().union(*seen.values()) - {""})
+    if agent and agent not in known:
+        return Missing(
+            TASKS_METRIC, f"There is no agent {agent!r} {last}.", f"Known are: {', '.join(known)}. Ask for one of them."
+        )
+    with_path = seen.get(PATH_METRIC, set())
+    if (agent and agent not in with_path) or not with_path:
+        return _without_path(agent, last, with_path)
+    return _nothing_finished(facts, last)
+
+
+def _without_path(agent: str, last: str, with_path: set[str]) -> Missing:
+    if with_path:
+        return Missing(
+            PATH_METRIC,
+            f"{agent} has no {PATH_METRIC} {last}: it ran only inside other agents' tasks.",
+            f"Its time is part of theirs; ask for one of: {', '.join(sorted(with_path))}.",
+        )
+    return Missing(
+        PATH_METRIC,
+        f"Tasks are counted, but there is no {PATH_METRIC} {last}: who records them keeps no time accounts.",
+        "Record with a current agentgauge inside the agents' process (ag.task, ag.llm_call, ag.tool_call).",
+    )
+
+
+def _nothing_finished(facts: Mapping[str, AgentFacts], last: str) -> Missing:
+    states: dict[str, float] = {}
+    for one in facts.values():
+        for state, state_s in one.states.items():
+            states[state] = states.get(state, 0.0) + state_s
+    total_s = sum(states.values())
+    do = "Wait for the first task to end (two scrapes must see it), or ask further back with --last."
+    if total_s <= 0:
+        return Missing(PATH_METRIC, f"No task finished {last}, and none was running.", do)
+    shares = sorted(states.items(), key=lambda item: -item[1])[:3]
+    now = ", ".join(f"{state} {percent(state_s / total_s)}" for state, state_s in shares)
+    return Missing(
+        PATH_METRIC,
+        f"No task finished {last}; those running spent their time so far ({STATE_METRIC}): {now}.",
+        do,
+    )
