@@ -87,6 +87,7 @@ def _matched(scope: Scope, node: Binary, left: Vector, right: Vector, matching: 
     sides = Sides.of(left, right, matching)
     if not sides.active_steps().any():
         return empty_vector(scope.n_steps)
+    scope.query.budget.admit(sides.n_pairs() * scope.n_steps)
     pairs = find_pairs(sides, matching)
     labels = _labels(scope, node, sides, pairs, matching)
     if matching.card != "one-to-one":

@@ -153,7 +153,9 @@ def evaluate(scope: Scope, node: Node) -> Value:
     scope.query.check()
     held = scope.query.budget.held
     if scope.n_steps > 1 and is_step_invariant(node) and not isinstance(node, (Number, String)):
-        value = _broadcast(_dispatch(scope.first_step(), node), scope.n_steps)
+        value = _dispatch(scope.first_step(), node)
+        scope.query.budget.admit(scope.n_steps * (value.n_cells if isinstance(value, Vector) else 1))
+        value = _broadcast(value, scope.n_steps)
     else:
         value = _dispatch(scope, node)
     kept = sum(block.table.values.size for blocks in scope.query.decoded.values() for block in blocks)

@@ -89,6 +89,12 @@ class Sides:
         signatures = (found.right, found.left) if swapped else (found.left, found.right)
         return cls(many, one, *signatures, found.n, swapped, matching.fill_left, matching.fill_right)
 
+    def n_pairs(self) -> int:
+        """Return how many pairs of series have equal signatures; series that take turns make many."""
+        many = np.bincount(self.many_signature, minlength=self.n_signatures)
+        one = np.bincount(self.one_signature, minlength=self.n_signatures)
+        return int(many @ one)
+
     def active_steps(self) -> Mask:
         """Return the steps (K,) at which anything can match; elsewhere nothing is checked either."""
         many, one = self.many.seen(), self.one.seen()

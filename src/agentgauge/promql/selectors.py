@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from agentgauge.model.labels import Labels, Matcher
 from agentgauge.model.series import Mask, RaggedBlock, Times, Values
 from agentgauge.promql.blocks import SampleBlock, whole_blocks
+from agentgauge.promql.naming import without_name
 from agentgauge.promql.nodes import Node, Range, Selector, Subquery
 from agentgauge.promql.scope import Query, Scope
 from agentgauge.promql.values import Scalar, Value, Vector, vector_of
@@ -256,6 +257,13 @@ def _last_times(windows: Windows) -> Values:
     return np.broadcast_to(times[:, None], windows.shape())
 
 
+def _finished_labels(labels: Sequence[Labels], drop_name: dict[Labels, bool] | None) -> Sequence[Labels]:
+    """Take the names off a subquery's flagged series (delayed mode)."""
+    if drop_name is None:
+        return labels
+    return [without_name(series) if drop_name[series] else series for series in labels]
+
+
 def raw_samples(scope: Scope, node: Range | Subquery, evaluate: Evaluate) -> RaggedBlock:
     """Return the samples of a range vector at the scope's one step, sorted by labels."""
     where = lookup(scope, node, evaluate)
@@ -264,7 +272,7 @@ def raw_samples(scope: Scope, node: Range | Subquery, evaluate: Evaluate) -> Rag
     for block in where.blocks:
         times = block.table.t_ms
         bounds = [0, len(times)] if block.offsets is None else block.offsets
-        for i, labels in enumerate(block.labels):
+        for i, labels in enumerate(_finished_labels(block.labels, where.drop_name)):
             start, stop = (0, len(times)) if block.offsets is None else (bounds[i], bounds[i + 1])
             lo, hi = dense_rows(times[start:stop], where.ends_ms, where.range_ms, closed=closed)
             rows = slice(start + int(lo[0]), start + int(hi[0]))

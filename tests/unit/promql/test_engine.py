@@ -243,3 +243,19 @@ def test_many_distinct_values_are_limited() -> None:
     asked = engine(minutes(*range(400)), max_samples=20_000)
     with pytest.raises(ExecutionError, match="too many samples"):
         asked.query_range('count_values("v", x_total)', 0, 399 * MINUTE_MS, 60_000)
+
+
+def test_the_names_of_a_raw_subquery_are_dropped_at_the_end() -> None:
+    """Delayed mode, and no function around the range vector."""
+    result = engine(minutes(1, 2, 3), delayed_name_removal=True).query("rate(x_total[5m])[2m:1m]", 2 * MINUTE_MS)
+    assert result.samples is not None
+    assert list(result.samples.labels) == [()]
+
+
+def test_pairs_of_series_that_take_turns_count_against_the_limit() -> None:
+    """Many series of one signature on both sides are an error, not gigabytes."""
+    left = [minutes(1, i=str(i)) for i in range(40)]
+    right = [minutes(1, name="y_total", start=i, i=str(i)) for i in range(40)]
+    asked = engine(*left, *right, max_samples=20_000, lookback_ms=1)
+    with pytest.raises(ExecutionError, match="too many samples"):
+        asked.query_range("x_total * on () group_left y_total", 0, 39 * MINUTE_MS, 60_000)
