@@ -14,7 +14,7 @@ RESERVE_BYTES = 16 << 20
 
 
 class Reserve:
-    """``<database>.reserve``; it is never larger than a hundredth of the free space, and 16 MB."""
+    """``<database>.reserve``; at most 16 MB, and at most a sixteenth of the free space."""
 
     def __init__(self, database: Path) -> None:
         self.path = database.with_name(database.name + ".reserve")
@@ -25,7 +25,7 @@ class Reserve:
             if self.path.exists():
                 return
             disk = os.statvfs(self.path.parent)
-            size = min(RESERVE_BYTES, disk.f_bavail * disk.f_frsize // 100)
+            size = min(RESERVE_BYTES, disk.f_bavail * disk.f_frsize // 16)
             fd = os.open(self.path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
             try:
                 os.posix_fallocate(fd, 0, max(size, 1))

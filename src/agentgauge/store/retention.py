@@ -7,9 +7,11 @@ Deletes are small transactions, each followed by giving pages back (storage note
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from dataclasses import dataclass
 
+from agentgauge.errors import StoreFull
 from agentgauge.store import tables
 from agentgauge.store.catalog import Catalog, Group
 from agentgauge.store.sealing import INTERVAL_MS
@@ -91,6 +93,21 @@ class Retention:
             self._writer.run(lambda conn: tables.delete_chunks(conn, ids))
             self._writer.run(lambda conn: checkpoint(conn, "TRUNCATE"), in_transaction=False)
         return len(ids)
+
+    def rescue(self, n_chunks: int) -> bool:
+        """Free some of the oldest chunks of a full disk, one at a time; return whether anything was freed.
+
+        The log is emptied before each deletion, which has to be written to it.
+        """
+        freed = False
+        with contextlib.suppress(StoreFull):
+            for _ in range(n_chunks):
+                freed = self._writer.run(lambda conn: checkpoint(conn, "TRUNCATE"), in_transaction=False) or freed
+                if not self.free_oldest(1):
+                    break
+                freed = True
+            self.give_back()
+        return freed
 
     def _forget_empty_groups(self) -> None:
         with self._catalog_lock:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from agentgauge.errors import StoreCorrupt, StoreError, StoreFull
+from agentgauge.errors import StoreCorrupt, StoreError
 from agentgauge.model.clock import Clock, SystemClock
 from agentgauge.model.labels import Labels, Matcher, label_value
 from agentgauge.model.sample import Exemplar, MetricInfo, Sample
@@ -42,7 +42,6 @@ DEFAULT_RETENTION_MS = 15 * DAY_MS
 OUT_OF_ORDER_MS = 2 * 3_600_000
 CACHE_BYTES = 64 << 20
 RING_BYTES = 2 << 20
-CHUNKS_PER_RESCUE = 8
 
 MatcherSets = Sequence[Sequence[Matcher]]
 
@@ -140,7 +139,7 @@ class Store:
         sealing = Sealing(self._readers, writer, self._reading, codec)
         reserve = None if path is None else Reserve(path)
         upkeep = Upkeep(clock, writer, self._catalog, self._lock, sealing, retention, reserve)
-        self._pen = _Pen(writer, writing, upkeep, retention, reserve)
+        self._pen = _Pen(writer, writing, upkeep)
         if reserve is not None:
             reserve.hold()
         if background:
@@ -241,7 +240,7 @@ class Store:
         return self._writable().writing.append_samples(samples, self.clock.now_ms(), key=key, any_age=any_age)
 
     def history(self) -> History:
-        """Return the way in for samples of any age, written as chunks at once; open with ``background`` False for it."""
+        """Return the way in for samples of any age, written as chunks at once; for a store without background work."""
         pen = self._writable()
         return History(pen.writing, pen.writer, self._readers, self._catalog, self._lock, self._codec)
 
@@ -426,18 +425,8 @@ class Store:
             self._catalog, self._catalog_version = catalog, version
 
     def _make_room(self) -> bool:
-        """Free a few of the oldest chunks on a full disk; return whether it is worth trying again."""
-        pen = self._writable()
-        if pen.reserve is None:
-            return False
-        freed = pen.reserve.give_up()
-        with pen.upkeep.lock:
-            try:
-                freed = bool(pen.retention.free_oldest(CHUNKS_PER_RESCUE)) or freed
-                pen.retention.give_back()
-            except StoreFull:
-                return freed
-        return freed
+        """Free a few of the oldest chunks of a full disk; return whether it is worth trying again."""
+        return self.upkeep.make_room()
 
     def _on_bad_chunk(self, row: tables.ChunkRow, reason: str) -> None:
         group = self._catalog.groups[row.group_id]
@@ -460,8 +449,6 @@ class _Pen:
     writer: sql.Writer
     writing: Writing
     upkeep: Upkeep
-    retention: Retention
-    reserve: Reserve | None
 
 
 def _finish(writer: sql.Writer) -> None:

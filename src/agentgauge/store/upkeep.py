@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 
-from agentgauge.errors import StoreError
+from agentgauge.errors import StoreError, StoreFull
 from agentgauge.model.clock import Clock
 from agentgauge.store.catalog import Catalog, Group
 from agentgauge.store.reserve import Reserve
@@ -22,6 +22,7 @@ SEAL_BYTES = 8 << 20
 SEAL_SAMPLES = 500_000
 CHECKPOINT_MS = 10_000
 RETENTION_MS = 60_000
+CHUNKS_PER_RESCUE = 8
 TICK_S = 1.0
 
 log = logging.getLogger("agentgauge.store")
@@ -81,6 +82,12 @@ class Upkeep:
                     lambda conn: checkpoint(conn, "TRUNCATE" if sealed else "PASSIVE"), in_transaction=False
                 )
 
+    def make_room(self) -> bool:
+        """Free a few of the oldest chunks of a full disk; return whether it is worth trying again."""
+        with self.lock:
+            freed = self._reserve is not None and self._reserve.give_up()
+            return self._retention.rescue(CHUNKS_PER_RESCUE) or freed
+
     def seal_all(self) -> None:
         """Seal every group now, whatever is due."""
         with self.lock:
@@ -114,6 +121,8 @@ class Upkeep:
                 self.step(self._clock.now_ms())
                 self._last_error = ""
             except StoreError as error:
+                if isinstance(error, StoreFull):
+                    self.make_room()
                 if str(error) != self._last_error:
                     self._last_error = str(error)
                     log.error("upkeep of the store failed, it tries again: %s", error)
