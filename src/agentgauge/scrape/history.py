@@ -1,8 +1,8 @@
 """Text whose samples carry their times, any amount of it, piece by piece: what backfills and dumps hold.
 
 OpenMetrics as ``promtool tsdb create-blocks-from openmetrics`` takes it, and ``promtool tsdb dump``'s lines
-(``{__name__="up"} 1 1700000000000``). Like ``text.py`` it cuts a line at its last blanks and looks the series up by the
-bytes before them; a line that is not known yet, or carries an exemplar, is read in full by ``line.py``. No I/O, no clock.
+(``{__name__="up"} 1 1700000000000``). Like ``text.py`` it cuts a line at its last blanks and looks the series up by
+the bytes before them; a line that is not known yet, or carries an exemplar, is read in full by ``line.py``. Pure.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class HistoryReader:
         """Raises ValueError (a ParseError is none) when some line cannot be read."""
         if _MISS in found.numbers:
             kept = [
-                index for index, number in enumerate(found.numbers) if number != _MISS or self._read_new(found, index)
+                index for index, number in enumerate(found.numbers) if number != _MISS or self._is_sample(found, index)
             ]
             if len(kept) < len(found.lines):
                 found.numbers = [found.numbers[i] for i in kept]
@@ -146,11 +146,21 @@ class HistoryReader:
         t_ms = np.rint(times * scale).astype(np.int64)
         return HistoryPage(np.array(found.numbers, np.int32), t_ms, values, found.exemplars, infos)
 
-    def _read_new(self, found: _Lines, index: int) -> bool:
-        """Read a line in full; return False for one of blanks only."""
+    def _is_sample(self, found: _Lines, index: int) -> bool:
+        """Read a line whose series was not known when the piece began; return False for one of blanks only."""
         line = found.lines[index]
-        if not line.strip(b" \t"):
+        # A family's samples follow each other: all but the first know their series by now.
+        number = self._prefixes.get(line.rpartition(b" ")[0].rpartition(b" ")[0], _MISS)
+        if number != _MISS:
+            found.numbers[index] = number
+        elif line.strip(b" \t"):
+            self._read_new(found, index, line)
+        else:
             return False
+        return True
+
+    def _read_new(self, found: _Lines, index: int, line: bytes) -> None:
+        """Read a line in full, and remember what its series looks like."""
         try:
             parsed = parse_sample(line, openmetrics=True)
         except ParseError as error:
@@ -173,7 +183,6 @@ class HistoryReader:
             own = parsed.exemplar
             t_ms = parsed.t_ms if own.t_ms is None else own.t_ms
             found.exemplars.append(Exemplar(labels, labels_from_pairs(own.pairs), t_ms, own.value))
-        return True
 
     def _blame(self, lines: list[bytes]) -> None:
         """Raise for the first line that cannot be read."""

@@ -105,7 +105,9 @@ class History:
                 sparse.append(rows)
             else:
                 new.append(chunk)
-        seen = _seen(places, local, t_ms, np.setdiff1d(np.arange(len(t_ms)), np.concatenate(sparse)) if sparse else None)
+        seen = _seen(
+            places, local, t_ms, np.setdiff1d(np.arange(len(t_ms)), np.concatenate(sparse)) if sparse else None
+        )
         if sparse:
             more, more_seen = self._own_chunks(labels, numbers, t_ms, values, np.concatenate(sparse))
             new += more
@@ -152,7 +154,9 @@ class History:
                 return _Place(group, column)
         return None
 
-    def _dense_chunk(self, places: list[_Place], local: NDArray[np.int64], t_ms: Times, values: Values) -> _NewChunk | None:
+    def _dense_chunk(
+        self, places: list[_Place], local: NDArray[np.int64], t_ms: Times, values: Values
+    ) -> _NewChunk | None:
         """Encode a piece as a matrix, or return None when it would be mostly holes."""
         times, rows = np.unique(t_ms, return_inverse=True)
         ones = np.unique(local)

@@ -1,0 +1,1 @@
+"""Whole files of samples, in and out: what the import and export commands do. Knows no terminal."""
