@@ -192,8 +192,11 @@ def _use(persona: Persona, desk: Desk, wish: Use) -> list[str | Exception]:
 def _use_one(persona: Persona, desk: Desk, name: str, arguments: Mapping[str, Any]) -> str | Exception:
     """Use one tool and return what it says, or the exception: the model is told, the loop decides."""
     try:
-        with noted(desk.diary, "tool", persona.name, name), tool_call(name):
-            return persona.tools[name](**arguments)
+        with noted(desk.diary, "tool", persona.name, name), tool_call(name) as call:
+            call.arguments(**arguments)
+            result = persona.tools[name](**arguments)
+            call.result(result)
+            return result
     except Exception as error:  # noqa: BLE001  # whatever a tool raises is news for the model, not an end
         return error
 

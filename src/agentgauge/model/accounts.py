@@ -6,7 +6,7 @@ the same critical section as the task's duration, so that every scrape sees the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -28,6 +28,7 @@ class TaskAccounts:
     path_calls: Mapping[PathKey, int] = field(default_factory=dict)
     solo_ns: Mapping[PathKey, int] = field(default_factory=dict)
     detached_ns: int = 0
+    doubts: Collection[str] = ()
     fates: Mapping[FateKey, int] = field(default_factory=dict)
     repeated: Mapping[PathKey, int] = field(default_factory=dict)
     slo: Literal["met", "missed"] = "met"

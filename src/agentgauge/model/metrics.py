@@ -42,6 +42,8 @@ TRUNCATIONS = ("context", "output_limit")
 ERROR_COMPONENTS = ("llm", "tool", "task")
 TOKEN_FATES = ("useful", "retried", "repeated", "failed_task")
 SLO_SIDES = ("met", "missed")
+TASK_DOUBTS = ("capped", "race", "unwrapped")
+"""Why a what-if does not hold for a task: too many spans, a race, threads whose steps have no branch."""
 
 OTHER = "__other__"
 """Where a label value goes that is one too many or looks unbounded."""
@@ -174,6 +176,13 @@ _ROWS = (
         "seconds",
         "Durations of finished root tasks; what the path seconds sum to.",
         "agent",
+    ),
+    _counter(
+        "agent_task_doubts_total",
+        "tasks",
+        "Finished root tasks whose what-if does not hold, by reason.",
+        "agent",
+        "reason",
     ),
     _histogram(
         "agent_task_duration_seconds",

@@ -8,15 +8,20 @@ several operations of one such thread stand directly below the task: harmless fo
 from __future__ import annotations
 
 import functools
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from agentgauge.record.lane import running_asyncio_task
-from agentgauge.record.node import Node
+from agentgauge.record.node import BranchNode
 
 if TYPE_CHECKING:
     from agentgauge.record.context import Enclosing
     from agentgauge.record.live import LiveTask
+    from agentgauge.record.node import Node
     from agentgauge.record.recorder import Recorder
+
+_STEPPED: ContextVar[Node | None] = ContextVar("agentgauge_stepped", default=None)
+"""Below which node this job of a thread has taken a step already."""
 
 
 def node_below(recorder: Recorder, parent: Enclosing, task: LiveTask, lane: int) -> Node | None:
@@ -32,11 +37,25 @@ def node_below(recorder: Recorder, parent: Enclosing, task: LiveTask, lane: int)
     if branches is not None and lane in branches:
         return branches[lane][1]
     asyncio_task = running_asyncio_task()
-    return node if asyncio_task is None else _branch_off(recorder, task, node, lane, asyncio_task)
+    if asyncio_task is None:
+        _note_step(task, node)
+        return node
+    return _branch_off(recorder, task, node, lane, asyncio_task)
+
+
+def _note_step(task: LiveTask, node: Node) -> None:
+    """Doubt a what-if where a job of a thread takes a second step beside others: whose waited for whose is unknown.
+
+    The mark is the job's own: it lies in the copy of the context that the job runs in.
+    """
+    if _STEPPED.get() is node and node.n_open:
+        task.doubts.add("unwrapped")
+    else:
+        _STEPPED.set(node)
 
 
 def _branch_off(recorder: Recorder, task: LiveTask, parent: Node, lane: int, asyncio_task: Any) -> Node:
-    branch = Node(parent.key, parent)
+    branch = BranchNode(parent.key, parent)
     recorder.live.start(task, branch, recorder.clock.monotonic_ns())
     task.branches.setdefault(id(parent), {})[lane] = (asyncio_task, branch)
     asyncio_task.add_done_callback(functools.partial(_done, recorder, task, id(parent), lane))

@@ -8,7 +8,7 @@ from typing import Any
 
 from agentgauge.record.context import CURRENT, Enclosing, put_back
 from agentgauge.record.lane import current_lane
-from agentgauge.record.node import Node
+from agentgauge.record.node import BranchNode
 
 
 def carried(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -40,7 +40,7 @@ class Branch:
         self.task = parent.task
         self.live = parent.live
         self.lane = current_lane()
-        self.node = None if parent.node is None else Node(parent.node.key, parent.node)
+        self.node = None if parent.node is None else BranchNode(parent.node.key, parent.node)
         if self.live is not None and self.node is not None:
             recorder.live.start(self.live, self.node, recorder.clock.monotonic_ns())
 

@@ -64,3 +64,9 @@ class Node:
         if self.children is None:
             self.children = []
         self.children.append(child)
+
+
+class BranchNode(Node):
+    """A line of execution inside what it stands below, whose key it has: its time is the parent's, it is no call."""
+
+    __slots__ = ()

@@ -15,6 +15,8 @@ from math import gcd, lcm
 from operator import attrgetter
 from typing import TYPE_CHECKING, TypeAlias
 
+from agentgauge.record.node import BranchNode
+
 if TYPE_CHECKING:
     from agentgauge.model.accounts import PathKey
     from agentgauge.record.node import Node
@@ -228,7 +230,7 @@ def calls(root: Node) -> dict[PathKey, int]:
     stack = [root]
     while stack:
         for child in stack.pop().children or ():
-            if child.key[0] in CALLED:
+            if child.key[0] in CALLED and not isinstance(child, BranchNode):
                 counts[child.key] = counts.get(child.key, 0) + 1
             if child.children:
                 stack.append(child)

@@ -101,7 +101,7 @@ class Recorder:
         return rows
 
     def path_started(self, agent: str, component: str, name: str) -> None:
-        """Make both slo sides of a path component at 0, long before its first task ends."""
+        """Make the accounts of a path component at 0, on both slo sides, long before its first task ends."""
         try:
             if (agent, component, name) not in self._paths:
                 self.ledger.apply(self._start_path, agent, component, name)
@@ -172,6 +172,9 @@ class Recorder:
         self.ledger.values[rows.active] += 1
 
     def _start_path(self, agent: str, component: str, name: str) -> None:
+        self.ledger.slot("agent_task_solo_seconds_total", (agent, component, name))
+        if component in {"llm", "tool"}:
+            self.ledger.slot("agent_repeated_calls_total", (agent, component, name))
         for side in SLO_SIDES:
             self.ledger.slot("agent_task_path_seconds_total", (agent, component, name, side))
             self.ledger.slot("agent_task_path_calls_total", (agent, component, name, side))
@@ -326,6 +329,8 @@ class Recorder:
             self._add_named("agent_repeated_calls_total", (agent, component, name), n_calls)
         for (model, token_type, fate), n_tokens in accounts.fates.items():
             self._add_named("agent_token_fate_total", (agent, model, token_type, fate), n_tokens)
+        for reason in accounts.doubts:
+            self._add_named("agent_task_doubts_total", (agent, reason), 1)
         if accounts.detached_ns:
             self._add_named("agent_detached_seconds_total", (agent,), accounts.detached_ns)
 

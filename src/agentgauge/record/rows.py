@@ -11,7 +11,9 @@ from agentgauge.model.metrics import (
     ATTEMPT_OUTCOMES,
     CALL_STATUSES,
     PHASES,
+    TASK_DOUBTS,
     TASK_STATUSES,
+    TOKEN_FATES,
     TOKEN_SUBSETS,
     TOKEN_TYPES,
     TRUNCATIONS,
@@ -56,6 +58,8 @@ class LLMRows:
         self.per_token_bounds = ledger.families["agent_llm_time_per_output_token_seconds"].bounds
         self.statuses = closed(ledger, "agent_llm_calls_total", pair, CALL_STATUSES)
         self.tokens = closed(ledger, "agent_token_usage_total", pair, TOKEN_TYPES)
+        for token_type in TOKEN_TYPES:
+            closed(ledger, "agent_token_fate_total", (*pair, token_type), TOKEN_FATES)
         self.truncations = closed(ledger, "agent_llm_truncations_total", pair, TRUNCATIONS)
         self.subsets: tuple[int, ...] | None = None
         self.phases: tuple[int, ...] | None = None
@@ -128,6 +132,7 @@ class TaskRows:
         self.root_seconds = ledger.slot("agent_root_task_seconds_total", (agent,))
         self.statuses = closed(ledger, "agent_tasks_total", (agent,), TASK_STATUSES)
         ledger.slot("agent_detached_seconds_total", (agent,))
+        closed(ledger, "agent_task_doubts_total", (agent,), TASK_DOUBTS)
         self.path_error_ns = 0
 
 

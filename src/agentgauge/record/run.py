@@ -17,6 +17,7 @@ from agentgauge.record.once import abandon, close_once, end_of
 from agentgauge.record.outcome import ending, error_type
 from agentgauge.record.path import calls, path_and_solo
 from agentgauge.record.place import take_place
+from agentgauge.record.timeline import MAX_NODES
 from agentgauge.record.waste import Waste
 
 if TYPE_CHECKING:
@@ -131,6 +132,7 @@ class TaskOperation:
             solo_ns=solo_ns,
             fates=self.waste.fates(success=status == "success"),
             repeated=self.waste.repeated,
+            doubts=(*self.live.doubts, "capped") if timeline.n_nodes >= MAX_NODES else self.live.doubts,
             slo=self.live.slo or "met",
         )
         # The timeline's instants, not the operation's: they never run back, so the path sums to them exactly.
