@@ -26,7 +26,6 @@ TimeUnit: TypeAlias = Literal["auto", "s", "ms"]
 MS_FROM = 1e11
 """A number of seconds from here on lies beyond the year 5000, a number of milliseconds after 1973."""
 MAX_S = 1e12
-_MISS = -1
 
 
 @dataclass(slots=True)
@@ -48,7 +47,8 @@ class _Lines:
     """The sample lines of a piece: where each stands in it, its series, the texts of its value and time."""
 
     lines: list[bytes]
-    numbers: list[int]
+    prefixes: list[bytes]
+    numbers: list[int | None]
     values: list[bytes]
     times: list[bytes]
     exemplars: list[Exemplar] = field(default_factory=list)
@@ -118,21 +118,29 @@ class HistoryReader:
 
     def _cut(self, lines: list[bytes]) -> _Lines:
         """Cut lines at their last two blanks; what cannot be cut is a series that nobody knows."""
+        if not lines:
+            return _Lines([], [], [], [], [])
         parts = [line.rsplit(b" ", 2) for line in lines]
-        if any(len(part) != 3 for part in parts):
+        try:
+            prefixes, values, times = map(list, zip(*parts, strict=True))
+        except ValueError:
             parts = [part if len(part) == 3 else [b"\n", b"", b""] for part in parts]
-        if not parts:
-            return _Lines([], [], [], [])
-        prefixes, values, times = map(list, zip(*parts, strict=True))
-        get = self._prefixes.get
-        return _Lines(lines, [get(prefix, _MISS) for prefix in prefixes], values, times)
+            prefixes, values, times = map(list, zip(*parts, strict=True))
+        numbers = list(map(self._prefixes.get, prefixes))
+        if None in numbers:
+            # A family's samples follow each other: once the first is read, the others know their series.
+            first = {
+                prefix: at for at, (prefix, number) in enumerate(zip(prefixes, numbers, strict=True)) if number is None
+            }
+            for prefix, at in first.items():
+                self._remember(lines[at], prefix)
+            numbers = list(map(self._prefixes.get, prefixes))
+        return _Lines(lines, prefixes, numbers, values, times)
 
     def _page(self, found: _Lines, infos: dict[str, MetricInfo]) -> HistoryPage:
         """Raises ValueError (a ParseError is none) when some line cannot be read."""
-        if _MISS in found.numbers:
-            kept = [
-                index for index, number in enumerate(found.numbers) if number != _MISS or self._is_sample(found, index)
-            ]
+        if None in found.numbers:
+            kept = [i for i, number in enumerate(found.numbers) if number is not None or self._read_alone(found, i)]
             if len(kept) < len(found.lines):
                 found.numbers = [found.numbers[i] for i in kept]
                 found.values, found.times = [found.values[i] for i in kept], [found.times[i] for i in kept]
@@ -146,43 +154,43 @@ class HistoryReader:
         t_ms = np.rint(times * scale).astype(np.int64)
         return HistoryPage(np.array(found.numbers, np.int32), t_ms, values, found.exemplars, infos)
 
-    def _is_sample(self, found: _Lines, index: int) -> bool:
-        """Read a line whose series was not known when the piece began; return False for one of blanks only."""
-        line = found.lines[index]
-        # A family's samples follow each other: all but the first know their series by now.
-        number = self._prefixes.get(line.rpartition(b" ")[0].rpartition(b" ")[0], _MISS)
-        if number != _MISS:
-            found.numbers[index] = number
-        elif line.strip(b" \t"):
-            self._read_new(found, index, line)
-        else:
-            return False
-        return True
+    def _remember(self, line: bytes, prefix: bytes) -> None:
+        """Learn what a series' lines look like from one of them, if it is as plain as most."""
+        try:
+            parsed = parse_sample(line, openmetrics=True)
+        except ParseError:
+            return
+        if parsed.exemplar is None and parsed.t_ms is not None and len(prefix) == parsed.series_end:
+            self._prefixes[prefix] = self._number(parsed)
 
-    def _read_new(self, found: _Lines, index: int, line: bytes) -> None:
-        """Read a line in full, and remember what its series looks like."""
+    def _read_alone(self, found: _Lines, index: int) -> bool:
+        """Read a line that is not plain: an exemplar, doubled blanks. Return False for one of blanks only."""
+        line = found.lines[index]
+        if not line.strip(b" \t"):
+            return False
         try:
             parsed = parse_sample(line, openmetrics=True)
         except ParseError as error:
             raise ValueError(str(error)) from None
         if parsed.t_ms is None:
             raise ValueError("no time")
+        found.numbers[index] = self._number(parsed)
+        # As a plain line has them: the rest of the way is one for all.
+        found.values[index] = repr(parsed.value).encode()
+        found.times[index] = repr(parsed.t_ms / 1000).encode()
+        if parsed.exemplar is not None:
+            own, labels = parsed.exemplar, series_from_pairs(parsed.pairs, self._types)
+            t_ms = parsed.t_ms if own.t_ms is None else own.t_ms
+            found.exemplars.append(Exemplar(labels, labels_from_pairs(own.pairs), t_ms, own.value))
+        return True
+
+    def _number(self, parsed: SampleLine) -> int:
         labels = series_from_pairs(parsed.pairs, self._types)
         number = self._numbers.get(labels)
         if number is None:
             number = self._numbers[labels] = len(self.labels)
             self.labels.append(labels)
-        found.numbers[index] = number
-        prefix = line.rsplit(b" ", 2)[0]
-        if parsed.exemplar is None and len(prefix) == parsed.series_end:
-            self._prefixes[prefix] = number
-        # As the text has them, but for the exemplar and doubled blanks: the rest of the way is one for all lines.
-        found.values[index] = repr(parsed.value).encode()
-        found.times[index] = repr(parsed.t_ms / 1000).encode()
-        if parsed.exemplar is not None:
-            own = parsed.exemplar
-            t_ms = parsed.t_ms if own.t_ms is None else own.t_ms
-            found.exemplars.append(Exemplar(labels, labels_from_pairs(own.pairs), t_ms, own.value))
+        return number
 
     def _blame(self, lines: list[bytes]) -> None:
         """Raise for the first line that cannot be read."""
