@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from time import sleep
+from time import gmtime, sleep
 
 from agentgauge.expose.document import Document
 from agentgauge.model.clock import SystemClock
@@ -22,6 +22,9 @@ DEADLINE_S = 5.0
 
 PAUSE_S = 0.000_05
 """Between two pieces of a document: long enough for a waiting event loop to get the interpreter."""
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 _NOT_FOUND = b"the metrics are at /metrics\n"
 
@@ -157,4 +160,13 @@ def _response(status: str, headers: list[tuple[str, str]], body: bytes) -> bytes
     if not any(name == "Content-Length" for name, _ in headers):
         headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body))), *headers]
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
-    return f"HTTP/1.1 {status}\r\n{lines}Connection: close\r\n\r\n".encode("latin-1") + body
+    head = f"HTTP/1.1 {status}\r\nDate: {_date(SystemClock.now_ms())}\r\n{lines}Connection: close\r\n\r\n"
+    return head.encode("latin-1") + body
+
+
+def _date(t_ms: int) -> str:
+    """Write a time as HTTP does, by which a scraper sees how far our clock is from its own."""
+    t = gmtime(t_ms // 1000)
+    # Not strftime: the names of days and months must not follow the host's locale.
+    day, month = _DAYS[t.tm_wday], _MONTHS[t.tm_mon - 1]
+    return f"{day}, {t.tm_mday:02} {month} {t.tm_year} {t.tm_hour:02}:{t.tm_min:02}:{t.tm_sec:02} GMT"

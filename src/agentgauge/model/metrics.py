@@ -32,6 +32,9 @@ PER_TOKEN_BUCKETS_S: tuple[float, ...] = (
 
 CALLS_BUCKETS: tuple[float, ...] = (0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 100)
 
+QUERY_BUCKETS_S: tuple[float, ...] = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+"""From a tile of the page to a query that reads a month."""
+
 CALL_STATUSES = ("success", "error", "timeout", "cancelled")
 TASK_STATUSES = ("success", "failure", "timeout", "cancelled")
 TOKEN_TYPES = ("prompt", "completion")
@@ -300,12 +303,57 @@ _ROWS = (
         "metric",
     ),
     _gauge("agentgauge_build_info", "info", "Version of agentgauge and Python; always 1.", "version", "python"),
+    _gauge(
+        "agentgauge_foreign_instrumentation",
+        "info",
+        "Another library's hooks on an LLM client of this process; always 1.",
+        "library",
+    ),
     _counter("agentgauge_labels_folded_total", "values", "Label values folded into __other__.", "metric", "label"),
+    _gauge(
+        "agentgauge_library_info",
+        "info",
+        "Version of a library that this process has loaded; always 1.",
+        "library",
+        "version",
+    ),
+    _counter(
+        "agentgauge_nested_llm_calls_total",
+        "calls",
+        "Calls counted twice: measured by a hook inside a block that measures an LLM call.",
+        "integration",
+    ),
+    _counter(
+        "agentgauge_overhead_seconds_total",
+        "seconds",
+        "CPU time that agentgauge took from this process: part is record (sampled) or expose.",
+        "part",
+    ),
+    _counter("agentgauge_process_cpu_seconds_total", "seconds", "CPU time of the server, user and system."),
+    _gauge("agentgauge_process_resident_memory_bytes", "bytes", "Memory of the server that is in RAM."),
+    _histogram(
+        "agentgauge_query_duration_seconds",
+        "seconds",
+        "One query to the server, waiting included.",
+        QUERY_BUCKETS_S,
+        "kind",
+    ),
     _counter(
         "agentgauge_record_errors_total",
         "errors",
         "Failures inside agentgauge that were kept from the host.",
         "where",
+    ),
+    _counter(
+        "agentgauge_samples_dropped_total",
+        "samples",
+        "Samples that were scraped and not stored: reason is too_old, too_new or not_stored.",
+        "reason",
+    ),
+    _gauge(
+        "agentgauge_scrape_lag_seconds",
+        "seconds",
+        "How late the latest scrapes of the server began, at worst.",
     ),
     _gauge("agentgauge_series", "series", "Series held by this process."),
     _gauge("agentgauge_series_limit", "series", "Series this process may hold."),

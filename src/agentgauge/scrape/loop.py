@@ -33,6 +33,9 @@ _logger = logging.getLogger(__name__)
 
 Health: TypeAlias = Literal["unknown", "up", "down"]
 
+Drop: TypeAlias = Callable[[str, int], object]
+"""Told why how many samples were scraped and not stored; from any thread."""
+
 
 class Group(Protocol):
     """What the loop needs of a scrape group of the store."""
@@ -72,6 +75,7 @@ class TargetState:
     last_scrape_ms: int = 0
     last_duration_s: float = 0.0
     last_n_samples: int = 0
+    last_lag_s: float = 0.0
 
 
 class ScrapeLoop:
@@ -81,12 +85,20 @@ class ScrapeLoop:
     """
 
     def __init__(
-        self, sink: Sink, discovery: Discovery, clock: Clock, *, interval_s: float = 5.0, limits: Limits | None = None
+        self,
+        sink: Sink,
+        discovery: Discovery,
+        clock: Clock,
+        *,
+        interval_s: float = 5.0,
+        limits: Limits | None = None,
+        drop: Drop = lambda reason, n_samples: None,
     ) -> None:
         limits = limits or Limits()
         self._sink = sink
         self._discovery = discovery
         self._clock = clock
+        self._drop = drop
         self._interval_s = interval_s
         self._limits = replace(limits, timeout_s=min(limits.timeout_s, interval_s))
         self._followers: dict[str, _Follower] = {}
@@ -139,7 +151,7 @@ class ScrapeLoop:
         await self._forget([key for key, old in self._followers.items() if wanted.get(key) != old.state.target])
         for key, target in wanted.items():
             if key not in self._followers:
-                follower = _Follower(target, self._sink, self._clock, self._limits)
+                follower = _Follower(target, self._sink, self._clock, self._limits, self._drop)
                 self._followers[key] = follower
                 self._tasks[key] = asyncio.create_task(self._follow(follower, session))
 
@@ -153,7 +165,9 @@ class ScrapeLoop:
             passed = (loop.time() - started_s) / self._interval_s
             while beat <= passed:
                 beat += 1.0
-            await asyncio.sleep(started_s + beat * self._interval_s - loop.time())
+            due_s = started_s + beat * self._interval_s
+            await asyncio.sleep(due_s - loop.time())
+            follower.lag_s = max(0.0, loop.time() - due_s)
             await follower.scrape(session, self._in_thread)
 
     async def _forget(self, keys: list[str]) -> None:
@@ -179,11 +193,13 @@ class ScrapeLoop:
 class _Follower:
     """One target and its series; only one scrape at a time."""
 
-    __slots__ = ("_clock", "_epoch", "_group", "_limits", "_series", "_sink", "state")
+    __slots__ = ("_clock", "_drop", "_epoch", "_group", "_limits", "_series", "_sink", "lag_s", "state")
 
-    def __init__(self, target: Target, sink: Sink, clock: Clock, limits: Limits) -> None:
+    def __init__(self, target: Target, sink: Sink, clock: Clock, limits: Limits, drop: Drop) -> None:
         self.state = TargetState(target)
+        self.lag_s = 0.0
         self._sink = sink
+        self._drop = drop
         self._clock = clock
         self._limits = limits
         self._group: Group | None = None
@@ -203,6 +219,7 @@ class _Follower:
         try:
             await in_thread(self._store, fetched, problem, t_ms, duration_s)
         except Exception as error:  # noqa: BLE001 - the edge: a target must not end the loop, the reason is shown
+            self._drop("not_stored", self.state.last_n_samples or 1)
             _logger.warning("scrape of %s was not stored: %s", self.state.target.url, error)
             self._series = None
             self.state = replace(self.state, health="down", last_error=f"not stored: {error}", last_scrape_ms=t_ms)
@@ -235,6 +252,7 @@ class _Follower:
             t_ms,
             duration_s,
             scraped.n_samples if scraped else 0,
+            self.lag_s,
         )
 
     def _current_series(self) -> TargetSeries:
@@ -252,7 +270,10 @@ class _Follower:
         self._group.append(scraped.row, exemplars=scraped.exemplars)
         self._series.stored()
         if scraped.stamped:
-            self._sink.append(scraped.stamped)
+            report = self._sink.append(scraped.stamped)
+            for reason in ("too_old", "too_new"):
+                if n_refused := getattr(report, reason, 0):
+                    self._drop(reason, n_refused)
         if scraped.infos:
             self._sink.set_metadata(scraped.infos)
 

@@ -19,7 +19,6 @@ from importlib.metadata import version
 
 import uvicorn
 
-from agentgauge.backends.embedded import EmbeddedBackend
 from agentgauge.database import Database
 from agentgauge.errors import ConfigError
 from agentgauge.expose.apps import asgi_app
@@ -32,6 +31,7 @@ from agentgauge.scrape.target import Limits, Target, target_from_address
 from agentgauge.server.app import State, create_app
 from agentgauge.server.config import DAY_MS, Config
 from agentgauge.server.port import bind_socket
+from agentgauge.server.selfwatch import SelfWatch, TimedBackend
 from agentgauge.server.status import Status
 from agentgauge.server.stream import Live
 from agentgauge.server.targets import targets_json
@@ -108,21 +108,27 @@ class _Running:
         self._listener = listener
         if config.self_scrape:
             targets = [*targets, target_from_address(config.url, {"job": SELF_JOB}, source="self")]
+        ledger = Ledger()
+        watch = SelfWatch(ledger)
         self._scrape = ScrapeLoop(
             database.store,
             Discovery(targets, config.discovery_directory, config.target_files),
             clock,
             interval_s=config.interval_s,
             limits=Limits(timeout_s=config.scrape_timeout_s),
+            drop=watch.drop,
         )
-        self._backend = EmbeddedBackend(database, config.max_concurrency, config.query_timeout_s, clock)
+        watch.follow(lambda: self._scrape.states)
+        self._backend = TimedBackend(
+            database, config.max_concurrency, config.query_timeout_s, clock, queried=watch.queried
+        )
         self._live = Live(self._backend, clock, config.interval_s)
         state = State(
             backend=self._backend,
             clock=clock,
             live=self._live,
             targets_view=lambda: targets_json(self._scrape.states, self._scrape.interval_s, self._scrape.timeout_s),
-            metrics_app=asgi_app(Document(Ledger())),
+            metrics_app=asgi_app(Document(ledger)),
             status=Status(start_ms=clock.now_ms(), retention=f"{config.retention_ms / DAY_MS:g}d"),
             interval_s=config.interval_s,
             version=version("agentgauge"),
