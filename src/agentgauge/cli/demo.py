@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -64,7 +65,7 @@ def print_summary(summary: list[AgentSummary]) -> None:
             _number(line.n_tokens, "{:,.0f}"),
             ", ".join(line.top_tools) or "–",
         )
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 
 def _number(value: float | None, form: str) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import re
 import sys
 from datetime import datetime
+from difflib import get_close_matches
 
 import click
 from rich.console import Console
@@ -16,11 +17,14 @@ from agentgauge.cli.drawing import print_instant, print_range
 from agentgauge.cli.source import address, with_next_step
 from agentgauge.errors import AgentgaugeError, BackendError, BadQuery, ConfigError
 from agentgauge.model.clock import SystemClock
+from agentgauge.model.metrics import METRICS
 from agentgauge.model.series import Result
 from agentgauge.server.config import parse_duration_ms
 from agentgauge.server.json import result_data, success
 
 _POSITION = re.compile(r"(\d+):(\d+): ")
+_OUR_NAMES = re.compile(r"\bagent[a-z_]*_[a-z_]+\b")
+_ENDINGS = {"counter": ("",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
 
 
 @click.command()
@@ -70,6 +74,9 @@ def command(
         raise AgentgaugeError(with_next_step(error, url)) from None
     for note in (*result.warnings, *result.infos):
         print(f"agentgauge: {note}", file=sys.stderr)
+    if not as_json and _is_empty(result):
+        for hint in _hints(promql):
+            print(f"agentgauge: {hint}", file=sys.stderr)
     if as_json:
         sys.stdout.write(success(result_data(result, end_ms), result.warnings, result.infos).decode() + "\n")
     elif range_ is None:
@@ -106,14 +113,35 @@ def _time_ms(text: str) -> int:
         raise ConfigError(f"--time {text!r} is neither RFC 3339 nor seconds since 1970") from None
 
 
+def _is_empty(result: Result) -> bool:
+    if result.samples is not None:
+        return not result.samples.labels
+    return result.kind in {"vector", "matrix"} and not result.steps.present.any()
+
+
+def _hints(promql: str) -> list[str]:
+    """Name the metrics that were meant by names that look like ours and are not."""
+    known = [row.name + ending for row in METRICS.values() for ending in _ENDINGS[row.type]]
+    hints = []
+    for name in dict.fromkeys(_OUR_NAMES.findall(promql)):
+        if name in METRICS and name not in known:
+            hints.append(f"{name} is a histogram: ask for {name}_bucket, {name}_sum or {name}_count")
+        elif close := [] if name in known else get_close_matches(name, known, 1, 0.85):
+            hints.append(f"agentgauge writes no metric {name}; did you mean {close[0]}?")
+    return hints
+
+
 def _with_caret(promql: str, message: str) -> str:
     """Show the query and a caret under the column that a parse error names."""
+    message = message.removeprefix('invalid parameter "query": ')
     found = _POSITION.search(message)
     if found is None:
         return message
     line, column = int(found[1]), int(found[2])
     lines = promql.split("\n")
     if not 1 <= line <= len(lines) or column > len(lines[line - 1].encode()) + 1:
+        return message
+    if not promql.strip():
         return message
     # Columns count bytes; the caret stands under characters.
     before = len(lines[line - 1].encode()[: column - 1].decode(errors="ignore"))

@@ -36,6 +36,7 @@ def test_without_click_the_install_line_is_printed(tmp_path: Path) -> None:
     ("arguments", "status", "part"),
     [
         (["nonsense"], 2, "No such command"),
+        (["qery"], 2, "Did you mean 'query'?"),
         (["query"], 2, "PROMQL"),
         (["query", "up", "--url", "http://h", "--db", "f"], 2, "exclude"),
         (["query", "up", "--url", "ftp://h"], 1, "http"),
