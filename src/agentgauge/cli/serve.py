@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from agentgauge.model.discovery import discovery_directory
 from agentgauge.server.config import (
@@ -29,14 +30,22 @@ from agentgauge.server.run import serve
 @click.option("--interval", default="5s", show_default=True, metavar="DURATION", help="Between two scrapes.")
 @click.option("--db", type=click.Path(dir_okay=False, path_type=Path), help="Data file; default: in the data folder.")
 @click.option("--memory", is_flag=True, help="Keep data in memory only.")
-@click.option("--retention", default="15d", show_default=True, metavar="DURATION", help="Keep data this long.")
+@click.option(
+    "--retention", default="15d", show_default=True, metavar="DURATION", help="Keep data this long before the newest."
+)
 @click.option("--retention-size", default="0", metavar="SIZE", help="Keep at most this much, for example 2GB.")
 @click.option("--query-timeout", default="2m", show_default=True, metavar="DURATION", help="A query's time.")
 @click.option("--query-concurrency", default=4, show_default=True, type=click.IntRange(1, 64), help="Queries at once.")
 @click.option("--allow-host", "hosts", multiple=True, metavar="NAME", help="Answer under this name too; * for any.")
 @click.option("--allow-origin", "origins", multiple=True, metavar="URL", help="Let pages from there ask (CORS).")
-@click.option("--self-scrape/--no-self-scrape", default=True, help="Scrape the server's own metrics.  [default: on]")
+@click.option(
+    "--self-scrape/--no-self-scrape",
+    default=None,
+    help="Scrape the server's own metrics.  [default: on, when there is anything else to scrape]",
+)
+@click.pass_context
 def command(
+    context: click.Context,
     listen: str,
     targets: tuple[str, ...],
     target_files: tuple[str, ...],
@@ -50,17 +59,22 @@ def command(
     query_concurrency: int,
     hosts: tuple[str, ...],
     origins: tuple[str, ...],
-    self_scrape: bool,
+    self_scrape: bool | None,
 ) -> int:
     """Scrape agents, store what they say and answer: the page and the Prometheus HTTP API.
 
-    Every local process that records with agentgauge is found without configuration. Every option can stand in the
-    environment as AGENTGAUGE_<OPTION>, for example AGENTGAUGE_LISTEN.
+    Every local process that records with agentgauge is found without configuration. With --no-discovery and no target
+    it serves just what the data file holds, and deletes nothing for its age unless --retention is given. Every option
+    can stand in the environment as AGENTGAUGE_<OPTION>, for example AGENTGAUGE_LISTEN.
     """
     host, port = parse_listen(listen)
     if memory and db is not None:
         raise click.UsageError("--memory and --db exclude each other")
     interval_s = checked_interval_s(interval)
+    retention_ms = parse_duration_ms(retention, "--retention")
+    scrapes = discovery or bool(targets or target_files)
+    if not scrapes and context.get_parameter_source("retention") is ParameterSource.DEFAULT:
+        retention_ms = 0  # an archive is looked at, not aged out
     config = Config(
         host=host,
         port=port,
@@ -70,12 +84,12 @@ def command(
         discovery_directory=discovery_directory(os.environ, os.getuid()) if discovery else "",
         interval_s=interval_s,
         scrape_timeout_s=min(interval_s, 10.0),
-        retention_ms=parse_duration_ms(retention, "--retention"),
+        retention_ms=retention_ms,
         retention_bytes=parse_size_bytes(retention_size, "--retention-size"),
         max_concurrency=query_concurrency,
         query_timeout_s=parse_duration_ms(query_timeout, "--query-timeout") / 1000,
         allowed_hosts=split_list(hosts),
         allowed_origins=split_list(origins),
-        self_scrape=self_scrape,
+        self_scrape=scrapes if self_scrape is None else self_scrape,
     )
     return serve(config)
