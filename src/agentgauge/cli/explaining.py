@@ -12,12 +12,23 @@ from rich.text import Text
 from agentgauge.why.answer import AgentAnswer, Answer, Part
 from agentgauge.why.decompose import Change, Decomposition
 from agentgauge.why.queries import FACTS
-from agentgauge.why.words import name_of, number, percent, percent_range, seconds, seconds_range, times
+from agentgauge.why.words import (
+    column,
+    column_range,
+    name_of,
+    number,
+    percent,
+    percent_range,
+    seconds,
+    span_of_time,
+    times,
+)
 
-WIDE = 100
+WIDE = 110
 """Columns from which the tables also show calls and bars."""
 
 MAX_ROWS = 12
+LEAST_SHOWN = 0.005
 BAR = 10
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -44,8 +55,12 @@ def print_promql(console: Console, queries: Mapping[str, str]) -> None:
 
 
 def _print_agent(console: Console, agent: AgentAnswer, answer: Answer) -> None:
-    last = seconds(answer.window_ms / 1000)
-    console.rule(Text.assemble((agent.agent, "bold"), f"  {agent.n_tasks:.0f} tasks in the last {last}"), align="left")
+    console.rule(
+        Text.assemble(
+            (agent.agent, "bold"), f"  {agent.n_tasks:.0f} tasks in the last {span_of_time(answer.window_ms)}"
+        ),
+        align="left",
+    )
     console.print(Text(agent.sentence))
     for caveat in agent.caveats:
         console.print(Text(f"Note: {caveat}", "yellow"))
@@ -75,17 +90,20 @@ def _parts_table(console: Console, agent: AgentAnswer, k: float) -> Table:
         table.add_column("calls", justify="right", no_wrap=True)
         table.add_column("per call", justify="right", no_wrap=True)
     table.add_column("alone", justify="right", no_wrap=True)
-    table.add_column(f"{times(k)} faster saves", overflow="fold", min_width=22)
+    table.add_column(f"{times(k)} faster saves", no_wrap=True)
+    if any(_queue_share(part, agent.mean_s) for part in agent.parts):
+        table.add_column("+ queue", justify="right", no_wrap=True)
     first = agent.bottleneck.key if agent.bottleneck is not None else None
-    for part in agent.parts[:MAX_ROWS]:
+    shown = [part for part in agent.parts[:MAX_ROWS] if part.path_s >= LEAST_SHOWN * agent.mean_s]
+    for part in shown:
         _add_part(table, part, agent.mean_s, wide, "bold" if part.key == first else "")
     for part in agent.models:
         _add_part(table, part, agent.mean_s, wide, "dim", "all of {}")
-    left = agent.parts[MAX_ROWS:]
+    left = agent.parts[len(shown) :]
     if left:
         rest_s = sum(part.path_s for part in left)
         bar = [Text("")] if wide else []
-        table.add_row(f"{len(left)} more", *bar, percent(rest_s / agent.mean_s), seconds(rest_s))
+        table.add_row(f"{len(left)} more", *bar, percent(rest_s / agent.mean_s), column(rest_s, agent.mean_s))
     return table
 
 
@@ -94,12 +112,15 @@ def _add_part(table: Table, part: Part, mean_s: float, wide: bool, style: str, f
     cells = [Text(form.format(name_of(part.key)))]
     if wide:
         cells.append(Text(_bar(share), "cyan"))
-    cells += [Text(percent(share)), Text(seconds(part.path_s))]
+    cells += [Text(percent(share)), Text(column(part.path_s, mean_s))]
     if wide:
         is_called = part.key[0] not in {"own"}
         cells += [Text(number(part.calls)), Text(seconds(part.call_s))] if is_called else [Text("–"), Text("–")]
     alone = "–" if part.alone_s is None else percent(min(part.alone_s, part.path_s) / mean_s)
-    table.add_row(*cells, Text(alone), _saves(part, mean_s), style=style)
+    cells += [Text(alone), _saves(part, mean_s)]
+    if len(table.columns) > len(cells):
+        cells.append(Text(_queue_share(part, mean_s), "dim"))
+    table.add_row(*cells, style=style)
 
 
 def _saves(part: Part, mean_s: float) -> Text:
@@ -108,11 +129,14 @@ def _saves(part: Part, mean_s: float) -> Text:
         return Text(f"not valid: {gain.reason}", "yellow")
     if gain.high_s is None:
         return Text(f"at least {percent(gain.low_s / mean_s)}, {seconds(gain.low_s)}", "yellow")
-    text = Text(f"{percent_range(gain.low_s / mean_s, gain.direct_s / mean_s)}")
-    text.append(f", {seconds_range(gain.low_s, gain.direct_s)}")
-    if gain.high_s > gain.direct_s:
-        text.append(f" (≤ {percent(gain.high_s / mean_s)} with its queue)", "dim")
-    return text
+    share = percent_range(gain.low_s / mean_s, gain.direct_s / mean_s)
+    return Text(f"{share}: {column_range(gain.low_s, gain.direct_s, mean_s)}")
+
+
+def _queue_share(part: Part, mean_s: float) -> str:
+    """Return the upper end if the waits for it vanish, empty where there are none."""
+    gain = part.what_if
+    return percent(gain.high_s / mean_s) if gain.high_s is not None and gain.high_s > gain.direct_s else ""
 
 
 def _bar(share: float) -> str:
@@ -125,7 +149,7 @@ def _slow_title(slow: Decomposition) -> str:
     n_slow, n_all = slow.after.n_tasks, slow.before.n_tasks + slow.after.n_tasks
     return (
         f"Why {n_slow:.0f} of {n_all:.0f} tasks are slow: {seconds(slow.after.mean_s)} against"
-        f" {seconds(slow.before.mean_s)}, {_signed(slow.gap_s)}"
+        f" {seconds(slow.before.mean_s)}, {_signed(slow.gap_s, slow.gap_s)}"
     )
 
 
@@ -135,33 +159,32 @@ def _slow_table(console: Console, slow: Decomposition) -> Table:
     for head in ("calls a task", "time a call", "more calls", "slower calls"):
         table.add_column(head, justify="right", no_wrap=True)
     for change in slow.changes[:MAX_ROWS]:
-        table.add_row(*_change_cells(change))
+        table.add_row(*_change_cells(change, slow.gap_s))
     rest = slow.changes[MAX_ROWS:]
     if rest:
-        table.add_row(f"{len(rest)} more", "", "", *_sums(rest))
-    table.add_row("sum", "", "", *_sums(slow.changes), style="bold")
+        table.add_row(f"{len(rest)} more", "", "", *_sums(rest, slow.gap_s))
+    table.add_row("sum", "", "", *_sums(slow.changes, slow.gap_s), style="bold")
     return table
 
 
-def _change_cells(change: Change) -> list[Text]:
+def _change_cells(change: Change, gap_s: float) -> list[Text]:
     return [
         Text(name_of(change.key)),
         Text(f"{number(round(change.calls_before, 2))} → {number(round(change.calls_after, 2))}"),
         Text(f"{seconds(change.call_s_before)} → {seconds(change.call_s_after)}"),
-        Text(_signed(change.more_calls_s)),
-        Text(_signed(change.slower_calls_s)),
+        Text(_signed(change.more_calls_s, gap_s)),
+        Text(_signed(change.slower_calls_s, gap_s)),
     ]
 
 
-def _sums(changes: tuple[Change, ...]) -> list[str]:
+def _sums(changes: tuple[Change, ...], gap_s: float) -> list[str]:
     more_s = sum(change.more_calls_s for change in changes)
-    return [_signed(more_s), _signed(sum(change.slower_calls_s for change in changes))]
+    return [_signed(more_s, gap_s), _signed(sum(change.slower_calls_s for change in changes), gap_s)]
 
 
-def _signed(value_s: float) -> str:
-    if abs(value_s) < 5e-5:
-        return "0"
-    return f"{'+' if value_s > 0 else '−'}{seconds(abs(value_s))}"
+def _signed(value_s: float, scale_s: float) -> str:
+    shown = column(abs(value_s), scale_s)
+    return f"{'+' if value_s > 0 else '−'}{shown}" if any(digit in shown for digit in "123456789") else "0"
 
 
 def _waste_lines(agent: AgentAnswer) -> list[Text]:

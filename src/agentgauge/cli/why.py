@@ -47,7 +47,7 @@ def command(
     agentgauge why --agent researcher --last 6h --k 3
     agentgauge why --url http://127.0.0.1:9090 --json
     """  # noqa: D301 - click's mark for lines to keep is the character, not the text
-    console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     window_ms = parse_duration_ms(last, "--last")
     if show_promql:
         print_promql(console, queries_for(agent, window_ms))

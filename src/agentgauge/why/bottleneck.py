@@ -17,6 +17,10 @@ LOUD_SHARE = 0.2
 """Share of the gap between slow and normal tasks that one cause must have to be named."""
 
 
+LEAST_SLOW = 3
+"""Slow tasks below which the sentence draws no conclusion from them; the table still shows them."""
+
+
 def find_bottleneck(parts: Sequence[Part], waste: Waste) -> Bottleneck | None:
     """Return what saves the most, None when nothing takes time."""
     found = [Bottleneck("component", part.key, part.path_s, _guess_s(part)) for part in parts]
@@ -96,7 +100,7 @@ def _retries(answer: AgentAnswer, found: Bottleneck) -> str:
 
 def _slow(slow: Decomposition | None) -> str:
     """Say what makes slow tasks slow, where a cause stands out."""
-    if slow is None or slow.gap_s <= 0 or not slow.changes:
+    if slow is None or slow.after.n_tasks < LEAST_SLOW or slow.gap_s <= 0:
         return ""
     causes: dict[tuple[str, str], float] = {}
     for change in slow.changes:

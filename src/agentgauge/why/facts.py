@@ -28,6 +28,7 @@ class AgentFacts:
     fates: dict[str, float] = field(default_factory=dict)
     doubts: dict[str, float] = field(default_factory=dict)
     attempts: dict[str, float] = field(default_factory=dict)
+    tasks: dict[str, float] = field(default_factory=dict)
     detached_s: float = 0.0
 
     def side(self, slo: str) -> Account:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from agentgauge.why.answer import Missing
 from agentgauge.why.facts import AgentFacts
 from agentgauge.why.queries import PATH_METRIC, STATE_METRIC, TASKS_METRIC
-from agentgauge.why.words import percent, seconds
+from agentgauge.why.words import percent, span_of_time
 
 
 def what_is_missing(
@@ -21,7 +21,7 @@ def what_is_missing(
         agent: the one asked for; empty for all.
         window_ms: the window.
     """
-    last = f"in the last {seconds(window_ms / 1000)}"
+    last = f"in the last {span_of_time(window_ms)}"
     if not seen:
         return Missing(
             TASKS_METRIC,
@@ -35,21 +35,25 @@ def what_is_missing(
             TASKS_METRIC, f"There is no agent {agent!r} {last}.", f"Known are: {', '.join(known)}. Ask for one of them."
         )
     with_path = seen.get(PATH_METRIC, set())
+    if agent in facts and facts[agent].tasks and not facts[agent].states:
+        return _inside_others(agent, last, sorted(set(known) - {agent}))
     if (agent and agent not in with_path) or not with_path:
-        return _without_path(agent, last, with_path)
+        return _without_path(f"{agent} has no" if agent else "There is no", last)
     return _nothing_finished(facts, last)
 
 
-def _without_path(agent: str, last: str, with_path: set[str]) -> Missing:
-    if with_path:
-        return Missing(
-            PATH_METRIC,
-            f"{agent} has no {PATH_METRIC} {last}: it ran only inside other agents' tasks.",
-            f"Its time is part of theirs; ask for one of: {', '.join(sorted(with_path))}.",
-        )
+def _inside_others(agent: str, last: str, others: list[str]) -> Missing:
     return Missing(
         PATH_METRIC,
-        f"Tasks are counted, but there is no {PATH_METRIC} {last}: who records them keeps no time accounts.",
+        f"{agent} has no {PATH_METRIC} {last}: it ran only inside other agents' tasks.",
+        f"Its time is part of theirs; ask for one of: {', '.join(others)}.",
+    )
+
+
+def _without_path(who: str, last: str) -> Missing:
+    return Missing(
+        PATH_METRIC,
+        f"{who} {PATH_METRIC} {last}, though tasks are counted: what records them keeps no time accounts.",
         "Record with a current agentgauge inside the agents' process (ag.task, ag.llm_call, ag.tool_call).",
     )
 

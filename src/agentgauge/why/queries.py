@@ -41,6 +41,7 @@ _ROWS = (
     _increase("repeated", "agent_repeated_calls_total", "calls repeated within a task", "component", "name"),
     _increase("solo", "agent_task_solo_seconds_total", "seconds in which only this was active", "component", "name"),
     _increase("states", STATE_METRIC, "seconds of running tasks by what was active", "state"),
+    _increase("tasks", TASKS_METRIC, "finished tasks and sub-agent runs", "status"),
     Fact(
         "seen",
         TASKS_METRIC,

@@ -21,6 +21,9 @@ _NAMES = {
     "wait": "wait: {}",
 }
 
+_UNITS = (("ms", 1e-3, 0.0995), ("s", 1.0, 300.0), ("min", 60.0, 7200.0), ("h", 3600.0, float("inf")))
+"""Unit, its seconds, and the duration from which the next one reads better."""
+
 ADVICE = {
     "agent": "it is the sub-agent's own code, between its calls",
     "backoff": "find out what fails: errors by type are in agent_errors_total",
@@ -50,20 +53,38 @@ def seconds(value_s: float) -> str:
     return _in_unit(value_s, value_s)
 
 
+def span_of_time(ms: int) -> str:
+    """Write a window as people ask for it: 90 s, 15 min, 1 h, 7 days."""
+    for unit_ms, name in ((86_400_000, "days"), (3_600_000, "h"), (60_000, "min"), (1_000, "s")):
+        if ms >= unit_ms and ms % unit_ms == 0 and not (name == "days" and ms < 2 * unit_ms):
+            return f"{ms // unit_ms} {name}"
+    return f"{ms} ms"
+
+
 def seconds_range(low_s: float, high_s: float) -> str:
     """Write a range of durations in one unit: 0.6–1.3 s; one number when both ends read the same."""
-    low, high = _in_unit(low_s, high_s), _in_unit(high_s, high_s)
+    return _range(_in_unit(low_s, high_s), _in_unit(high_s, high_s))
+
+
+def column(value_s: float, mean_s: float) -> str:
+    """Write a duration for a column beside others of its kind: all in the unit and digits that suit the mean."""
+    unit, size_s = next((name, size) for name, size, below_s in _UNITS if mean_s < below_s)
+    return f"{value_s / size_s:.{2 if mean_s / size_s < 20 else 1 if mean_s / size_s < 200 else 0}f} {unit}"
+
+
+def column_range(low_s: float, high_s: float, mean_s: float) -> str:
+    """Write a range of durations for such a column."""
+    return _range(column(low_s, mean_s), column(high_s, mean_s))
+
+
+def _range(low: str, high: str) -> str:
     number, _, unit = low.rpartition(" ")
     return high if low == high else f"{number}–{high.rpartition(' ')[0]} {unit}"
 
 
 def _in_unit(value_s: float, scale_s: float) -> str:
-    size = abs(scale_s)
-    if size < 0.0995:
-        return f"{_digits(value_s * 1e3, size * 1e3)} ms"
-    if size < 300:
-        return f"{_digits(value_s, size)} s"
-    return f"{_digits(value_s / 60, size / 60)} min" if size < 7200 else f"{_digits(value_s / 3600, size / 3600)} h"
+    unit, size_s = next((name, size) for name, size, below_s in _UNITS if abs(scale_s) < below_s)
+    return f"{_digits(value_s / size_s, abs(scale_s) / size_s)} {unit}"
 
 
 def _digits(value: float, scale: float) -> str:
