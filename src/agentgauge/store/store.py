@@ -7,16 +7,17 @@ Not here: PromQL (``database.py`` joins store and engine), scraping, HTTP.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from agentgauge.errors import StoreCorrupt, StoreError
+from agentgauge.errors import StoreCorrupt, StoreError, StoreFull
 from agentgauge.model.clock import Clock, SystemClock
 from agentgauge.model.labels import Labels, Matcher, label_value
 from agentgauge.model.sample import Exemplar, MetricInfo, Sample
@@ -28,7 +29,7 @@ from agentgauge.store.chunk import DEFAULT_CODEC, QUARANTINED
 from agentgauge.store.history import History
 from agentgauge.store.index import CompileRegex, SeriesIds
 from agentgauge.store.loading import load_catalog
-from agentgauge.store.lock import FileLock, refuse_network
+from agentgauge.store.lock import FileLock, prepare_folder
 from agentgauge.store.reading import Reading
 from agentgauge.store.recovery import open_checked, set_aside
 from agentgauge.store.reserve import Reserve
@@ -49,30 +50,37 @@ MatcherSets = Sequence[Sequence[Matcher]]
 class GroupWriter:
     """Where one scrape group's rows go. One caller at a time per group; the store itself is thread-safe."""
 
-    def __init__(self, writing: Writing, catalog: Catalog, key: str) -> None:
-        self._writing = writing
-        self._catalog = catalog
+    def __init__(self, pen: Callable[[], _Pen], start_afresh: Callable[[_Pen, str], None], key: str) -> None:
+        self._pen = pen
+        self._start_afresh = start_afresh
         self.key = key
 
     @property
     def columns(self) -> Sequence[Labels]:
         """The series of the group, by column."""
-        group, index = self._writing.group(self.key), self._catalog.index
-        return [index.labels(int(series_id)) for series_id in group.series.view()]
+        pen = self._pen()
+        index = pen.catalog.index
+        return [index.labels(int(series_id)) for series_id in pen.writing.group(self.key).series.view()]
 
     @property
     def epoch(self) -> int:
-        """Changes when the columns were given new numbers; only ever inside ``append``."""
-        return self._writing.group(self.key).epoch
+        """Changes when the columns were given new numbers; only ever inside ``append``, of any group for damage."""
+        return self._pen().writing.group(self.key).epoch
 
     def append(self, row: Row, *, exemplars: Sequence[Exemplar] = ()) -> None:
         """Write one row: it is in the file when this returns.
 
         Raises:
-            StoreError: it is not in the file; ``StoreFull`` when the disk is full.
+            StoreError: it is not in the file; ``StoreFull`` when the disk is full, ``StoreCorrupt`` when the file is
+                damaged: then a fresh one has taken its place and the epoch is another.
             ValueError: it does not fit the group's columns.
         """
-        self._writing.append_row(self.key, row, exemplars)
+        pen = self._pen()
+        try:
+            pen.writing.append_row(self.key, row, exemplars)
+        except StoreCorrupt as error:
+            self._start_afresh(pen, str(error))
+            raise
 
 
 class Store:
@@ -115,6 +123,7 @@ class Store:
         self._catalog_version = -1
         self._cache = ChunkCache(cache_bytes)
         self._pen: _Pen | None = None
+        self._swapping = threading.Lock()
         self.replaced = ""
         """What was wrong with the file that stood here before, when a fresh one took its place."""
         if read_only:
@@ -123,27 +132,43 @@ class Store:
             self._reading = Reading(self._readers, self._cache, self._on_bad_chunk)
             self._reload()
             return
+        self._settings = _Settings(retention_ms, retention_bytes, fsync, out_of_order_ms, background)
         if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            refuse_network(path.parent)
+            prepare_folder(path.parent)
             self._file_lock = FileLock(path, clock.now_ms())
         try:
-            writer, self._readers, newest_seq = self._open_and_load(fsync)
+            self._start_writing()
         except BaseException:
             if self._file_lock is not None:
                 self._file_lock.release()
             raise
-        self._reading = Reading(self._readers, self._cache, self._on_bad_chunk)
-        writing = Writing(writer, self._catalog, self._lock, out_of_order_ms, self._make_room, newest_seq)
-        retention = Retention(self._readers, writer, self._catalog, self._lock, retention_ms, retention_bytes)
-        sealing = Sealing(self._readers, writer, self._reading, codec)
+
+    def _start_writing(self) -> None:
+        """Open the file and wire what writes to it."""
+        settings, path = self._settings, self.path
         reserve = None if path is None else Reserve(path)
-        upkeep = Upkeep(clock, writer, self._catalog, self._lock, sealing, retention, reserve)
-        self._pen = _Pen(writer, writing, upkeep)
+        try:
+            writer, readers, newest_seq = self._open_and_load()
+        except StoreFull:
+            if reserve is None or not reserve.give_up():
+                raise
+            writer, readers, newest_seq = self._open_and_load()
+        self._readers, catalog = readers, self._catalog
+        self._reading = Reading(readers, self._cache, self._on_bad_chunk)
+        writing = Writing(writer, catalog, self._lock, settings.out_of_order_ms, self._make_room, newest_seq)
+        retention = Retention(
+            readers, writer, catalog, self._lock, settings.retention_ms, settings.retention_bytes
+        )
+        sealing = Sealing(readers, writer, self._reading, self._codec)
+        upkeep = Upkeep(
+            self.clock, writer, catalog, self._lock, sealing, retention, reserve,
+            on_damage=lambda reason: self._start_afresh(pen, reason),
+        )  # fmt: skip
+        self._pen = pen = _Pen(writer, writing, upkeep, catalog)
         if reserve is not None:
             reserve.hold()
-        if background:
-            self.upkeep.start()
+        if settings.background:
+            upkeep.start()
 
     @classmethod
     def open(
@@ -221,15 +246,22 @@ class Store:
         return self._writable().upkeep
 
     @property
+    def problems(self) -> list[str]:
+        """What is wrong with the file now, each in a sentence: damage, a full disk, one that soon will be."""
+        found = [self.replaced]
+        if self._pen is not None:
+            found += [self._pen.writing.problem, self._pen.upkeep.problem, self._pen.upkeep.low_space]
+        return [text for text in dict.fromkeys(found) if text]
+
+    @property
     def n_series(self) -> int:
         """How many series the file knows."""
         return self._catalog.index.n_series
 
     def group(self, key: str) -> GroupWriter:
         """Return the writer of a scrape group, which is made when it is new."""
-        writing = self._writable().writing
-        writing.group(key)
-        return GroupWriter(writing, self._catalog, key)
+        self._writable().writing.group(key)
+        return GroupWriter(self._writable, self._start_afresh, key)
 
     def append(self, samples: Iterable[Sample], *, key: str = PUSH_KEY, any_age: bool = False) -> AppendReport:
         """Write samples with times of their own; what the report counts as appended is in the file.
@@ -237,7 +269,12 @@ class Store:
         Samples older than the out-of-order window or more than 10 min ahead of the clock are refused and counted,
         unless ``any_age`` (an import) allows them.
         """
-        return self._writable().writing.append_samples(samples, self.clock.now_ms(), key=key, any_age=any_age)
+        pen = self._writable()
+        try:
+            return pen.writing.append_samples(samples, self.clock.now_ms(), key=key, any_age=any_age)
+        except StoreCorrupt as error:
+            self._start_afresh(pen, str(error))
+            raise
 
     def history(self) -> History:
         """Return the way in for samples of any age, written as chunks at once; for a store without background work."""
@@ -258,7 +295,11 @@ class Store:
         pen = self._writable()
         changed = {metric: info for metric, info in infos.items() if self._metadata.get(metric) != info}
         if changed:
-            pen.writer.run(lambda conn: tables.put_metadata(conn, changed))
+            try:
+                pen.writer.run(lambda conn: tables.put_metadata(conn, changed))
+            except StoreCorrupt as error:
+                self._start_afresh(pen, str(error))
+                raise
             with self._lock:
                 self._metadata = {**self._metadata, **changed}
 
@@ -268,6 +309,11 @@ class Store:
         with self._lock:
             plan = self._catalog.plan(matchers, start_ms, end_ms)
         return self._reading.blocks(plan, start_ms, end_ms)
+
+    def time_range(self) -> tuple[int, int] | None:
+        """Return the first and last times of any sample in the file; None when it holds none."""
+        with self._readers.snapshot() as conn:
+            return tables.time_range(conn)
 
     def series(
         self, matcher_sets: MatcherSets, start_ms: int = NEVER_MS, end_ms: int = FOREVER_MS, limit: int = 0
@@ -369,23 +415,47 @@ class Store:
         if self._file_lock is not None:
             self._file_lock.release()
 
-    def _open_and_load(self, fsync: sql.Fsync) -> tuple[sql.Writer, sql.Readers, int]:
+    def _open_and_load(self) -> tuple[sql.Writer, sql.Readers, int]:
         """Open the file and read the catalog; a file that is damaged there makes place for a fresh one."""
         try:
-            return self._try_to_open(fsync)
+            return self._try_to_open()
         except StoreCorrupt as error:
             if self.path is None:
                 raise
-            self.replaced = set_aside(self.path, self.clock.now_ms(), str(error))
-            self._catalog = Catalog(self._compile_regex, RING_BYTES)
-            return self._try_to_open(fsync)
+            self._set_aside(str(error))
+            return self._try_to_open()
 
-    def _try_to_open(self, fsync: sql.Fsync) -> tuple[sql.Writer, sql.Readers, int]:
+    def _set_aside(self, reason: str) -> None:
+        """Make place for a fresh file; no group of it has an epoch that one of the old file had."""
+        assert self.path is not None, "BUG: a store in memory is no file"
+        self.replaced = set_aside(self.path, self.clock.now_ms(), reason)
+        fresh = Catalog(self._compile_regex, RING_BYTES)
+        fresh.next_group_id = self._catalog.next_group_id
+        self._catalog = fresh
+        self._metadata = {}
+
+    def _start_afresh(self, pen: _Pen, reason: str) -> None:
+        """Put a fresh file in the place of one that turned out to be damaged while it was written to.
+
+        All connections are closed first: SQLite finds a file's log by its name, and must not take the new one for
+        the old one's. Whoever reads right now gets an error, once.
+        """
+        with self._swapping:
+            if self._closed or self.path is None or self._pen is not pen:
+                return
+            pen.upkeep.stop(wait=False)
+            pen.writer.close()
+            self._readers.close()
+            with self._lock:
+                self._set_aside(reason)
+            self._start_writing()
+
+    def _try_to_open(self) -> tuple[sql.Writer, sql.Readers, int]:
         if self.path is None:
             conn, guard = sql.open_memory(), threading.RLock()
             writer, readers = sql.Writer(conn, guard), sql.Readers(None, conn, guard)
         else:
-            writer, readers = sql.Writer(open_checked(self.path, fsync)), sql.Readers(self.path)
+            writer, readers = sql.Writer(open_checked(self.path, self._settings.fsync)), sql.Readers(self.path)
         try:
             with readers.snapshot() as conn:
                 newest_seq = load_catalog(conn, self._catalog, with_rows=True)
@@ -439,7 +509,9 @@ class Store:
         )
         self._warnings.texts = [*getattr(self._warnings, "texts", []), text]
         if self._pen is not None and not row.flags & QUARANTINED:
-            self._pen.writer.run(lambda conn: tables.flag_chunk(conn, row.id, QUARANTINED))
+            # The answer does not hang on it: on a full or damaged disk the chunk fails its checksum again next time.
+            with contextlib.suppress(StoreError):
+                self._pen.writer.run(lambda conn: tables.flag_chunk(conn, row.id, QUARANTINED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -449,6 +521,18 @@ class _Pen:
     writer: sql.Writer
     writing: Writing
     upkeep: Upkeep
+    catalog: Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """What a store that may write was opened with."""
+
+    retention_ms: int
+    retention_bytes: int
+    fsync: sql.Fsync
+    out_of_order_ms: int
+    background: bool
 
 
 def _finish(writer: sql.Writer) -> None:

@@ -55,6 +55,15 @@ def put_note(conn: Connection, key: str, text: str | None) -> None:
         put_meta(conn, f"note:{key}", text)
 
 
+def time_range(conn: Connection) -> tuple[int, int] | None:
+    """Return the first and last times of any sample; None when there is none."""
+    first, last = conn.execute(
+        "SELECT min(a), max(b) FROM (SELECT min(t_min) a, max(t_max) b FROM chunk"
+        " UNION ALL SELECT min(t_ms), max(t_ms) FROM head UNION ALL SELECT min(t_min), max(t_max) FROM pushed)"
+    ).fetchone()
+    return None if first is None else (int(first), int(last))
+
+
 def bump_catalog(conn: Connection) -> None:
     """Tell readers in other processes that groups, series or columns changed."""
     put_meta(conn, "catalog", get_meta(conn, "catalog") + 1)
