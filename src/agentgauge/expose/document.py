@@ -33,12 +33,16 @@ class Document:
         ledger: the counts of this process.
         registry: a prometheus_client registry whose other collectors are shown too; None for none.
 
+    Attributes:
+        n_rendered: how often it has been rendered; two threads at once may count as one.
+
     Thread-safety: any thread, any number at once; takes no lock of its own.
     """
 
     def __init__(self, ledger: Ledger, registry: CollectorRegistry | None = None) -> None:
         self.ledger = ledger
         self.registry = registry
+        self.n_rendered = 0
         # A renderer serves one thread at a time. Whoever finds none makes one, so nobody ever waits here.
         self._renderers: deque[Renderer] = deque(maxlen=1)
 
@@ -76,6 +80,7 @@ class Document:
         self._renderers.append(renderer)
         if chosen.open_metrics:
             yield b"# EOF\n"
+        self.n_rendered += 1
 
     def _other_metrics(self, chosen: Format) -> Iterator[bytes]:
         if self.registry is None:

@@ -17,6 +17,12 @@ PID_LABEL = "__agentgauge_pid"
 STARTED_LABEL = "__agentgauge_started"
 """Start time of the writer in clock ticks after boot (field 22 of ``/proc/<pid>/stat``); empty where unknown."""
 
+WISHED_LABEL = "__agentgauge_port"
+"""The port the writer asked for; processes of one program that ask for the same one are workers of one pool."""
+
+ENDED_FOLDER = "ended"
+"""Folder below the discovery folder where a process that ends leaves its last counts, for a server to take in."""
+
 
 def discovery_directory(environ: Mapping[str, str], uid: int) -> str:
     """Return the folder that this user's processes write themselves into."""
@@ -41,3 +47,9 @@ def started_of_stat(stat: str) -> str:
     """
     fields = stat.rpartition(")")[2].split()
     return fields[19] if len(fields) > 19 else ""
+
+
+def state_of_stat(stat: str) -> str:
+    """Return the state letter in the text of ``/proc/<pid>/stat`` (``Z`` is a zombie), empty when it is not there."""
+    fields = stat.rpartition(")")[2].split()
+    return fields[0] if fields else ""

@@ -29,7 +29,7 @@ def test_it_serves_and_announces_itself_until_closed(exposition, folder, get):
     port = exposition.port
     exposition.close()
     exposition.close()
-    assert not list(folder.iterdir())
+    assert not list(folder.glob("*.json"))
     assert exposition.url == ""
     with socket.create_server(("127.0.0.1", port)):
         pass
@@ -96,7 +96,7 @@ def test_files_of_dead_processes_are_pruned(ledger, folder):
     write("1-2.json", {"job": "by hand"})
     (folder / "2-3.json").write_text("not json")
     Exposition(ledger, port=0).close()
-    assert sorted(path.name for path in folder.iterdir()) == ["1-2.json", "2-3.json"]
+    assert sorted(path.name for path in folder.glob("*.json")) == ["1-2.json", "2-3.json"]
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
