@@ -23,6 +23,7 @@ from agentgauge.demo.crew import Crew
 from agentgauge.demo.diary import Diary
 from agentgauge.demo.loop import Desk, Mischief
 from agentgauge.demo.site import FlakySite
+from agentgauge.errors import AgentgaugeError
 from agentgauge.expose.exposition import Exposition
 from agentgauge.integrations import install
 from agentgauge.record.api import default_recorder
@@ -36,10 +37,14 @@ def main(kind: str) -> None:
     # Ctrl-C reaches the whole foreground group; only the parent acts on it, and tells the children.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings = json.loads(sys.stdin.readline())
-    if kind == "simulator":
-        asyncio.run(_simulate(settings))
-    else:
-        _work(settings)
+    try:
+        if kind == "simulator":
+            asyncio.run(_simulate(settings))
+        else:
+            _work(settings)
+    except AgentgaugeError as error:
+        print(f"agentgauge: {error}", file=sys.stderr)
+        sys.exit(1)
 
 
 def _say(**facts: object) -> None:

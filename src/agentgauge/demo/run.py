@@ -1,7 +1,7 @@
 """The composition root of the demo: a simulated model, the crew and the server, ended together.
 
 The simulator and the crew are processes of their own, as they would be in life; the server runs here. Nothing touches
-the user's own data: the discovery folder and the data are the demo's, and both are gone afterwards unless a file was
+the user's own data: the discovery folder and the data are the demo's, and both are gone afterwards unless they were
 named.
 """
 
@@ -64,7 +64,7 @@ async def run_demo(config: DemoConfig, say: Callable[[str], None] = print) -> li
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="agentgauge-demo-"))
+        folder = os.environ.get(DIRECTORY_VARIABLE) or stack.enter_context(_folder())
         environ = {**os.environ, DIRECTORY_VARIABLE: folder}
         ollama, model, embedding_model = await _model(config, stack, environ)
         crew = {
@@ -116,6 +116,10 @@ async def _models_at(url: str) -> list[str]:
         raise BackendError(
             url, f"no Ollama answers at {url} ({reason}); start it with: ollama serve, or leave --ollama out"
         ) from None
+
+
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="agentgauge-demo-")
 
 
 @asynccontextmanager
