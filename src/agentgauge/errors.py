@@ -16,7 +16,8 @@
     ├── StoreError
     │   ├── StoreLocked        another process writes to this file
     │   ├── StoreCorrupt       the file, or a part of it, cannot be read
-    │   └── StoreFull          the disk is full
+    │   ├── StoreFull          the disk is full
+    │   └── StoreReadOnly      the file, or its folder, cannot be written to
     └── BackendError           a Prometheus-compatible server did not answer, or not well
 
 Recording never lets any of these reach the host: see ``record/guard.py``.
@@ -123,6 +124,10 @@ class StoreLocked(StoreError):
 
 class StoreCorrupt(StoreError):
     """Report a file, or a part of it, that cannot be read."""
+
+
+class StoreReadOnly(StoreError):
+    """Report that the file, or the folder it is in, cannot be written to; what it holds can still be read."""
 
 
 class StoreFull(StoreError):

@@ -134,6 +134,10 @@ def _sizes(path: Path, found: StoreInfo) -> Table:
     table.add_row("series", f"{found.n_series:,} in {found.n_groups:,} groups")
     table.add_row("samples", f"{found.n_samples:,}")
     table.add_row("bytes per sample", f"{found.bytes_per_sample:.3f}")
+    if found.n_lost:
+        table.add_row("samples lost", f"{found.n_lost:,}, because the disk was full or could not be written to")
+    if found.disk_free_bytes is not None:
+        table.add_row("room on the disk", _mb(found.disk_free_bytes))
     table.add_row("from", _time(found.oldest_ms))
     table.add_row("to", _time(found.newest_ms))
     table.add_row("schema", str(found.schema))

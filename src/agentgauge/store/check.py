@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from agentgauge.errors import StoreCorrupt
 from agentgauge.store import sql, tables
 from agentgauge.store.chunk import QUARANTINED, decode
+from agentgauge.store.reserve import disk_space
 from agentgauge.store.retention import file_size
 from agentgauge.store.store import Store
 
@@ -23,10 +24,14 @@ _REFERENCES = {
 
 @dataclass(frozen=True, slots=True)
 class StoreInfo:
-    """What a file holds. ``n_samples`` counts cells of chunks and rows, holes included."""
+    """What a file holds; ``disk_free_bytes`` is what its file system has left, None for a store in memory.
+
+    ``n_samples`` counts cells of chunks and rows, holes included; ``n_lost`` samples that found no room, ever.
+    """
 
     size_bytes: int
     free_bytes: int
+    disk_free_bytes: int | None
     chunk_bytes: int
     head_bytes: int
     n_series: int
@@ -34,6 +39,7 @@ class StoreInfo:
     n_chunks: int
     n_quarantined: int
     n_samples: int
+    n_lost: int
     oldest_ms: int | None
     newest_ms: int | None
     schema: int
@@ -96,12 +102,13 @@ def store_info(store: Store) -> StoreInfo:
         (n_series,) = conn.execute("SELECT count(*) FROM series").fetchone()
         (n_groups,) = conn.execute("SELECT count(*) FROM grp").fetchone()
         codecs = tuple(codec for (codec,) in conn.execute("SELECT DISTINCT codec FROM chunk ORDER BY codec"))
-        schema = tables.get_meta(conn, "schema")
+        schema, n_lost = tables.get_meta(conn, "schema"), tables.get_meta(conn, "lost")
     olds = [t for t in (oldest, head_old, pushed_old) if t is not None]
     news = [t for t in (newest, head_new, pushed_new) if t is not None]
     return StoreInfo(
         size_bytes=size.total,
         free_bytes=size.free,
+        disk_free_bytes=None if store.path is None else disk_space(store.path.parent).free,
         chunk_bytes=body,
         head_bytes=head + pushed,
         n_series=n_series,
@@ -109,6 +116,7 @@ def store_info(store: Store) -> StoreInfo:
         n_chunks=n_chunks,
         n_quarantined=bad,
         n_samples=n_cells + n_head + n_pushed,
+        n_lost=n_lost,
         oldest_ms=min(olds, default=None),
         newest_ms=max(news, default=None),
         schema=schema,

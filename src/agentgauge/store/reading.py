@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from agentgauge.errors import StoreCorrupt
 from agentgauge.model.labels import Labels
 from agentgauge.model.sample import NO_SAMPLE
-from agentgauge.model.series import SeriesBlock
+from agentgauge.model.series import SeriesBlock, Values
 from agentgauge.store import tables
 from agentgauge.store.cache import ChunkCache, Decoded
 from agentgauge.store.catalog import SelectPlan, Wanted
@@ -35,7 +35,7 @@ from agentgauge.store.columns import (
     samples_of_chunk,
     samples_of_part,
 )
-from agentgauge.store.sql import Readers
+from agentgauge.store.sql import Connection, Readers, translated
 
 OnBadChunk = Callable[[tables.ChunkRow, str], None]
 Columns = NDArray[np.int64]
@@ -66,10 +66,15 @@ class Reading:
 
     def chunks(self, group_id: int, column: int, start_ms: int, end_ms: int) -> list[tuple[tables.ChunkRow, Decoded]]:
         """Return the decoded chunks of one batch of columns in the order they were written."""
-        with self._readers.snapshot() as conn:
-            rows = tables.chunk_rows(conn, group_id, column, start_ms, end_ms)
-            cached = {row.id: self._cache.get(row.id) for row in rows}
-            raw = {i: tables.read_chunk(conn, i) for i, chunk in cached.items() if chunk is None}
+        rows: list[tables.ChunkRow] = []
+        try:
+            with self._readers.snapshot() as conn:
+                rows = tables.chunk_rows(conn, group_id, column, start_ms, end_ms)
+                cached = {row.id: self._cache.get(row.id) for row in rows}
+                raw = {row.id: _read(conn, row.id) for row in rows if cached[row.id] is None}
+        except StoreCorrupt as error:
+            self._on_bad_chunk(_unread(group_id, column, start_ms, end_ms), str(error))
+            return []
         found: list[tuple[tables.ChunkRow, Decoded]] = []
         for row in rows:
             chunk = cached[row.id]
@@ -82,23 +87,25 @@ class Reading:
     def rows(self, group_id: int, columns: Columns, start_ms: int, end_ms: int) -> Part:
         """Return the unsealed rows of a dense group in a time range, cut to columns."""
         times, rows = [], []
-        with self._readers.snapshot() as conn:
-            for t_ms, _, values in tables.head_rows(conn, group_id, start_ms, end_ms):
-                times.append(t_ms)
-                if len(columns) and columns[-1] < len(values):
-                    rows.append(values[columns])
-                else:
-                    row = np.full(len(columns), NO_SAMPLE)
-                    known = columns < len(values)
-                    row[known] = values[columns[known]]
-                    rows.append(row)
+        try:
+            with self._readers.snapshot() as conn:
+                for t_ms, _, values in tables.head_rows(conn, group_id, start_ms, end_ms):
+                    times.append(t_ms)
+                    rows.append(_cut(values, columns))
+        except StoreCorrupt as error:
+            # What was read before stays: rows come by time, the rest of them is missing.
+            self._on_bad_chunk(_unread(group_id, 0, times[-1] + 1 if times else start_ms, end_ms), str(error))
         matrix = np.array(rows).reshape(len(rows), len(columns))
         return part_of_rows(np.array(times, np.int64), matrix, np.arange(len(columns)))
 
     def pushed(self, group_id: int, start_ms: int, end_ms: int) -> Samples:
         """Return the unsealed samples of a ragged group, in the order they were written."""
-        with self._readers.snapshot() as conn:
-            batches = list(tables.pushed(conn, group_id, start_ms, end_ms))
+        batches: list[tables.PushedBatch] = []
+        try:
+            with self._readers.snapshot() as conn:
+                batches += tables.pushed(conn, group_id, start_ms, end_ms)
+        except StoreCorrupt as error:
+            self._on_bad_chunk(_unread(group_id, 0, start_ms, end_ms), str(error))
         if not batches:
             return Samples(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
         return Samples(
@@ -107,13 +114,15 @@ class Reading:
             np.concatenate([batch.values for batch in batches]),
         )
 
-    def _decode(self, row: tables.ChunkRow, raw: EncodedChunk | None) -> Decoded | None:
+    def _decode(self, row: tables.ChunkRow, raw: EncodedChunk | StoreCorrupt | None) -> Decoded | None:
         if row.flags & QUARANTINED:
             self._on_bad_chunk(row, "it failed its checksum before")
             return None
         if raw is None:
             return None
         try:
+            if isinstance(raw, StoreCorrupt):
+                raise raw
             chunk = decode(raw)
         except StoreCorrupt as error:
             self._on_bad_chunk(row, str(error))
@@ -192,6 +201,30 @@ class GroupSource:
             group_id, columns = self._wanted.group.id, self._wanted.columns
             self._head = self._reading.rows(group_id, columns, self._start_ms, before_ms)
         return self._head
+
+
+def _cut(values: Values, columns: Columns) -> Values:
+    """Return some columns of a row; one that the row does not have yet has no sample."""
+    if len(columns) and columns[-1] < len(values):
+        return values[columns]
+    row = np.full(len(columns), NO_SAMPLE)
+    known = columns < len(values)
+    row[known] = values[columns[known]]
+    return row
+
+
+def _read(conn: Connection, chunk_id: int) -> EncodedChunk | StoreCorrupt | None:
+    """Read a chunk's bytes; pages that are damaged cost this chunk alone."""
+    try:
+        with translated():
+            return tables.read_chunk(conn, chunk_id)
+    except StoreCorrupt as error:
+        return error
+
+
+def _unread(group_id: int, column: int, start_ms: int, end_ms: int) -> tables.ChunkRow:
+    """Stand for what could not even be listed."""
+    return tables.ChunkRow(-1, group_id, 0, start_ms, end_ms, column, BATCH, 0, QUARANTINED)
 
 
 def _samples_of(chunk: Decoded, base: int) -> Samples:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 RESERVE_BYTES = 16 << 20
+LOW_BYTES, LOW_SHARE = 1_000_000_000, 0.05
 
 
 class Reserve:
@@ -24,8 +26,7 @@ class Reserve:
         with contextlib.suppress(OSError):
             if self.path.exists():
                 return
-            disk = os.statvfs(self.path.parent)
-            size = min(RESERVE_BYTES, disk.f_bavail * disk.f_frsize // 16)
+            size = min(RESERVE_BYTES, disk_space(self.path.parent).free // 16)
             fd = os.open(self.path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
             try:
                 os.posix_fallocate(fd, 0, max(size, 1))
@@ -43,7 +44,20 @@ class Reserve:
         return True
 
 
-def free_bytes(directory: Path) -> int:
-    """Return what this user may still write to the file system of a directory."""
-    disk = os.statvfs(directory)
-    return disk.f_bavail * disk.f_frsize
+@dataclass(frozen=True, slots=True)
+class DiskSpace:
+    """A file system, in bytes; ``free`` is what this user may still write."""
+
+    free: int
+    total: int
+
+    @property
+    def is_low(self) -> bool:
+        """Tell whether it is time to say so."""
+        return self.free < LOW_BYTES or self.free < self.total * LOW_SHARE
+
+
+def disk_space(folder: Path) -> DiskSpace:
+    """Measure the file system of a folder."""
+    disk = os.statvfs(folder)
+    return DiskSpace(disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize)

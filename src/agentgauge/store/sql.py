@@ -19,7 +19,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Generic, Literal, TypeVar
 
-from agentgauge.errors import StoreCorrupt, StoreError, StoreFull
+from agentgauge.errors import StoreCorrupt, StoreError, StoreFull, StoreReadOnly
 
 Connection = sqlite3.Connection
 Fsync = Literal["normal", "always"]
@@ -60,16 +60,20 @@ CREATE TABLE metadata(metric TEXT PRIMARY KEY, type TEXT NOT NULL, help TEXT NOT
 MIGRATIONS: dict[int, str] = {}
 """Schema version → the statements that lead to the next one."""
 
+_DAMAGE = (sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS)
+"""Words of the operating system for a file that is not as it was written: cut off, or failing its checksums."""
+
 
 def store_error(error: sqlite3.Error) -> StoreError:
     """Return our exception for one of SQLite's."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code == sqlite3.SQLITE_FULL:
+    extended = getattr(error, "sqlite_errorcode", 0)
+    code = extended & 0xFF
+    if code == sqlite3.SQLITE_FULL or extended == sqlite3.SQLITE_IOERR_SHMSIZE:
         return StoreFull(f"the disk is full: {error}")
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or extended in _DAMAGE:
         return StoreCorrupt(f"the file is damaged: {error}")
     if code == sqlite3.SQLITE_READONLY:
-        return StoreError(f"the file cannot be written to: {error}")
+        return StoreReadOnly(f"the file cannot be written to: {error}")
     return StoreError(str(error))
 
 
@@ -134,15 +138,25 @@ def open_reader(path: Path) -> Connection:
             conn.execute("SELECT count(*) FROM sqlite_master").fetchone()
         except sqlite3.OperationalError as error:
             conn.close()
-            wal = path.with_name(path.name + "-wal")
-            if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY) or wal.exists():
+            if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
                 raise
+            _refuse_unread_log(path)
             conn = _connect(f"{uri}?immutable=1", uri=True)
         except BaseException:
             conn.close()
             raise
         check_version(conn, path)
         return conn
+
+
+def _refuse_unread_log(path: Path) -> None:
+    """Raise StoreReadOnly when rows wait in a log that cannot be read where nothing can be written."""
+    log = path.with_name(path.name + "-wal")
+    if log.exists() and log.stat().st_size:
+        raise StoreReadOnly(
+            f"{path} was not closed well and its newest rows are in {log.name}, which can be read only where the "
+            "folder can be written to: make it writable once, or copy both files to where you may write"
+        )
 
 
 def check_version(conn: Connection, path: Path) -> int:

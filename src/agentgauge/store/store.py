@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -406,11 +407,14 @@ class Store:
             if self._closed:
                 return
             self._closed = True
-        if self._pen is not None:
-            self._pen.upkeep.stop()
-            if not self._pen.writing.saw_damage:
-                _finish(self._pen.writer)
-            self._pen.writer.close()
+        # Only look: upkeep may be about to ask for a fresh file, and is waited for below.
+        with self._swapping:
+            pen = self._pen
+        if pen is not None:
+            pen.upkeep.stop()
+            if not pen.writing.saw_damage:
+                _finish(pen.writer)
+            pen.writer.close()
         self._readers.close()
         if self._file_lock is not None:
             self._file_lock.release()
@@ -432,6 +436,8 @@ class Store:
         fresh = Catalog(self._compile_regex, RING_BYTES)
         fresh.next_group_id = self._catalog.next_group_id
         self._catalog = fresh
+        # The numbers of chunks begin anew, so nothing decoded from the old file may stay.
+        self._cache = ChunkCache(self._cache.max_bytes)
         self._metadata = {}
 
     def _start_afresh(self, pen: _Pen, reason: str) -> None:
@@ -503,9 +509,10 @@ class Store:
         names = [
             self._catalog.index.labels(int(i)) for i in group.series.view()[row.column : row.column + row.n_cols][:3]
         ]
+        n_series = len(group.series.view()[row.column : row.column + row.n_cols])
         text = (
-            f"{row.n_cols} series of group {group.key!r} ({names[0] if names else ''}, …) miss their samples from "
-            f"{row.t_min} to {row.t_max} ms: {reason}"
+            f"{n_series} series of group {group.key!r} ({names[0] if names else ''}, …) miss their samples from "
+            f"{_utc(row.t_min)} to {_utc(row.t_max)}: {reason}"
         )
         self._warnings.texts = [*getattr(self._warnings, "texts", []), text]
         if self._pen is not None and not row.flags & QUARANTINED:
@@ -533,6 +540,14 @@ class _Settings:
     fsync: sql.Fsync
     out_of_order_ms: int
     background: bool
+
+
+def _utc(t_ms: int) -> str:
+    """Write a time for people; one that no calendar has as the number it is."""
+    try:
+        return datetime.fromtimestamp(t_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    except (ValueError, OverflowError, OSError):
+        return f"{t_ms} ms"
 
 
 def _finish(writer: sql.Writer) -> None:

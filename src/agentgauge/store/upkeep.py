@@ -6,13 +6,16 @@ take turns with scrapes on the writer thread in small transactions.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
+from collections.abc import Callable
+from pathlib import Path
 
-from agentgauge.errors import StoreError, StoreFull
+from agentgauge.errors import StoreCorrupt, StoreError, StoreFull
 from agentgauge.model.clock import Clock
 from agentgauge.store.catalog import Catalog, Group
-from agentgauge.store.reserve import Reserve
+from agentgauge.store.reserve import Reserve, disk_space
 from agentgauge.store.retention import Retention
 from agentgauge.store.sealing import DAY_MERGE_AGE_MS, INTERVAL_MS, Sealing
 from agentgauge.store.sql import Writer, checkpoint
@@ -33,9 +36,14 @@ class Upkeep:
 
     def __init__(
         self, clock: Clock, writer: Writer, catalog: Catalog, catalog_lock: threading.RLock, sealing: Sealing,
-        retention: Retention, reserve: Reserve | None,
+        retention: Retention, reserve: Reserve | None, on_damage: Callable[[str], None],
     ) -> None:  # fmt: skip
         self.lock = threading.RLock()
+        self.problem = ""
+        """Why the last step failed; empty when it did not."""
+        self.low_space = ""
+        """Says that the disk is nearly full, while it is."""
+        self._on_damage = on_damage
         self._clock = clock
         self._writer = writer
         self._catalog = catalog
@@ -47,17 +55,16 @@ class Upkeep:
         self._interval = 0
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._last_error = ""
 
     def start(self) -> None:
         """Begin a thread that does what is due about once a second."""
         self._thread = threading.Thread(target=self._loop, name="agentgauge-store-upkeep", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
-        """End the thread; a step that runs is finished first."""
+    def stop(self, *, wait: bool = True) -> None:
+        """End the thread; wait for a step that runs to be finished."""
         self._stop.set()
-        if self._thread is not None:
+        if wait and self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
 
     def step(self, now_ms: int) -> None:
@@ -76,6 +83,7 @@ class Upkeep:
                 self._retention.run(now_ms)
                 if self._reserve is not None:
                     self._reserve.hold()
+                    self._look_at_space(self._reserve.path.parent)
             if sealed or now_ms - self._checkpoint_ms >= CHECKPOINT_MS or now_ms < self._checkpoint_ms:
                 self._checkpoint_ms = now_ms
                 self._writer.run(
@@ -115,14 +123,35 @@ class Upkeep:
             return group.unsealed_rows >= SEAL_SAMPLES
         return group.unsealed_rows >= SEAL_ROWS or group.unsealed_rows * group.n_columns * 8 >= SEAL_BYTES
 
+    def _look_at_space(self, folder: Path) -> None:
+        """Say once that the disk is nearly full, before it is."""
+        space = disk_space(folder)
+        text = ""
+        if space.is_low:
+            text = (
+                f"the disk of {folder} is nearly full: {space.free / 1e6:,.0f} MB free of {space.total / 1e6:,.0f} MB;"
+                " when it is full the oldest samples are deleted to make room"
+            )
+            if not self.low_space:
+                log.warning("%s", text)
+        self.low_space = text
+
     def _loop(self) -> None:
         while not self._stop.wait(TICK_S):
             try:
                 self.step(self._clock.now_ms())
-                self._last_error = ""
+                self.problem = ""
             except StoreError as error:
-                if isinstance(error, StoreFull):
-                    self.make_room()
-                if str(error) != self._last_error:
-                    self._last_error = str(error)
-                    log.error("upkeep of the store failed, it tries again: %s", error)
+                if self._stop.is_set():
+                    return
+                self._failed(error)
+
+    def _failed(self, error: StoreError) -> None:
+        if str(error) != self.problem:
+            self.problem = str(error)
+            log.error("upkeep of the store failed, it tries again: %s", error)
+        if isinstance(error, StoreCorrupt):
+            self._on_damage(str(error))
+        elif isinstance(error, StoreFull):
+            with contextlib.suppress(StoreError):
+                self.make_room()

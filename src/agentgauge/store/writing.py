@@ -10,14 +10,15 @@ the newest of its group is taken inside the out-of-order window, else dropped an
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agentgauge.errors import StoreCorrupt, StoreFull
+from agentgauge.errors import StoreCorrupt, StoreError, StoreFull
 from agentgauge.model.labels import Labels
 from agentgauge.model.sample import NO_SAMPLE_BITS, Exemplar, Sample
 from agentgauge.model.series import Row, Values
@@ -41,6 +42,7 @@ class Counters:
     too_old: int = 0
     too_new: int = 0
     lost: int = 0
+    """Samples that the file did not take; those of rows are seen in live views for a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class _Taken:
     column_series: list[int] = field(default_factory=list)
     duplicates: int = 0
     dropped: bool = False
+    noted_lost: int = 0
 
 
 class Writing:
@@ -79,12 +82,15 @@ class Writing:
     ) -> None:
         self.counters = Counters()
         self.saw_damage = False
+        self.problem = ""
+        """Why the last write failed; empty when it did not."""
         self._writer = writer
         self._catalog = catalog
         self._lock = lock
         self._window_ms = window_ms
         self._make_room = make_room
         self._seq = newest_seq
+        self._unnoted_lost = 0
 
     def group(self, key: str, ragged: bool = False) -> Group:
         """Return the current group of a key; register it when it is new."""
@@ -120,24 +126,15 @@ class Writing:
         """
         values = np.ascontiguousarray(row.values, np.float64)
         try:
-            self._append(key, row, values, exemplars)
-            # Only here do columns get new numbers: the caller of this group is not in the middle of a row.
-            if self._catalog.current[key].wants_renumbering:
-                self._renumber(self._catalog.current[key])
-        except StoreCorrupt:
-            # No clean mark at the end then: the next start looks at the file and sets it aside.
-            self.saw_damage = True
-            raise
-        except StoreFull:
-            if self._make_room():
-                try:
-                    self._append(key, row, values, exemplars)
-                except StoreFull:
-                    self._keep_in_memory(key, row.t_ms, values)
-                    raise
-                return
+            with self._noting_failure():
+                self._with_room(lambda: self._append(key, row, values, exemplars))
+        except StoreError:
             self._keep_in_memory(key, row.t_ms, values)
             raise
+        # Only here do columns get new numbers: the caller of this group is not in the middle of a row.
+        if self._catalog.current[key].wants_renumbering:
+            with contextlib.suppress(StoreFull), self._noting_failure():
+                self._renumber(self._catalog.current[key])
 
     def append_samples(self, samples: Iterable[Sample], now_ms: int, *, key: str, any_age: bool) -> AppendReport:
         """Write samples with times of their own; those that were taken are in the file when this returns."""
@@ -154,11 +151,38 @@ class Writing:
             else:
                 taken.append(sample)
         if taken:
-            self._write_samples(key, taken)
+            try:
+                with self._noting_failure():
+                    self._with_room(lambda: self._write_samples(key, taken))
+            except StoreError:
+                with self._lock:
+                    self._count_lost(len(taken))
+                raise
         with self._lock:
             self.counters.too_old += too_old
             self.counters.too_new += too_new
         return AppendReport(len(taken), too_old, too_new)
+
+    @contextlib.contextmanager
+    def _noting_failure(self) -> Iterator[None]:
+        """Remember how the last write went, for whoever asks what is wrong."""
+        try:
+            yield
+        except StoreError as error:
+            self.problem = str(error)
+            # No clean mark at the end then: the next start looks at the file and sets it aside.
+            self.saw_damage = self.saw_damage or isinstance(error, StoreCorrupt)
+            raise
+        self.problem = ""
+
+    def _with_room(self, write: Callable[[], None]) -> None:
+        """Write, and once more when the disk was full and some room could be made."""
+        try:
+            write()
+        except StoreFull:
+            if not self._make_room():
+                raise
+            write()
 
     def _renumber(self, old: Group) -> None:
         """Let a group go on with its live columns only, as a new group of the same key."""
@@ -208,6 +232,7 @@ class Writing:
                 new = {labels: series_id for series_id, labels in taken.new_series}
                 found = [(new.get(e.series, self._catalog.index.find(e.series)), e) for e in exemplars]
                 tables.insert_exemplars(conn, [(i, e) for i, e in found if i is not None])
+            taken.noted_lost = self._note_lost(conn)
             return taken
 
         self._writer.run(work, self._taken)
@@ -257,6 +282,7 @@ class Writing:
 
     def _taken(self, taken: _Taken) -> None:
         with self._lock:
+            self._unnoted_lost -= taken.noted_lost
             self._remember(taken.group, taken.new_series, taken.column_series)
             if taken.dropped:
                 self.counters.too_old += 1
@@ -283,11 +309,24 @@ class Writing:
     def _keep_in_memory(self, key: str, t_ms: int, values: Values) -> None:
         """Show a row that the disk has no room for in live views; it is counted as lost."""
         with self._lock:
-            group = self._catalog.current[key]
+            self._count_lost(int((values.view(np.uint64) != NO_SAMPLE_BITS).sum()))
+            group = self._catalog.current.get(key)
+            if group is None:
+                return
             known = values[: group.n_columns]
-            self.counters.lost += 1
             group.saw_row(t_ms, known)
             group.ring.put(t_ms, known)
+
+    def _count_lost(self, n_samples: int) -> None:
+        self.counters.lost += n_samples
+        self._unnoted_lost += n_samples
+
+    def _note_lost(self, conn: Connection) -> int:
+        """Write into the file, as soon as it takes anything, how many samples are missing from it."""
+        n_samples = self._unnoted_lost
+        if n_samples:
+            tables.put_meta(conn, "lost", tables.get_meta(conn, "lost") + n_samples)
+        return n_samples
 
     def _write_samples(self, key: str, samples: list[Sample]) -> None:
         def work(conn: Connection) -> tuple[_Taken, tables.PushedBatch]:
