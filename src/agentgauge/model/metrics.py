@@ -347,7 +347,7 @@ _ROWS = (
     _counter(
         "agentgauge_samples_dropped_total",
         "samples",
-        "Samples that were scraped and not stored: reason is too_old, too_new or not_stored.",
+        "Samples that were scraped and not stored: reason is disk_full, too_old, too_new or not_stored.",
         "reason",
     ),
     _gauge(

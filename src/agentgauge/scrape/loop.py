@@ -9,6 +9,7 @@ A target that vanishes, fails or outlives the server leaves stale markers.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,7 +19,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import aiohttp
 
-from agentgauge.errors import AgentgaugeError, ParseError
+from agentgauge.errors import AgentgaugeError, ParseError, StoreError, StoreFull
 from agentgauge.model.clock import Clock
 from agentgauge.model.labels import Labels
 from agentgauge.model.sample import Exemplar, MetricInfo, Sample
@@ -193,7 +194,19 @@ class ScrapeLoop:
 class _Follower:
     """One target and its series; only one scrape at a time."""
 
-    __slots__ = ("_clock", "_drop", "_epoch", "_group", "_limits", "_series", "_sink", "lag_s", "state")
+    __slots__ = (
+        "_clock",
+        "_drop",
+        "_epoch",
+        "_group",
+        "_infos",
+        "_last_store_error",
+        "_limits",
+        "_series",
+        "_sink",
+        "lag_s",
+        "state",
+    )
 
     def __init__(self, target: Target, sink: Sink, clock: Clock, limits: Limits, drop: Drop) -> None:
         self.state = TargetState(target)
@@ -204,6 +217,8 @@ class _Follower:
         self._limits = limits
         self._group: Group | None = None
         self._series: TargetSeries | None = None
+        self._infos: dict[str, MetricInfo] = {}
+        self._last_store_error = ""
         self._epoch = -1
 
     async def scrape(self, session: aiohttp.ClientSession, in_thread: Callable[..., Any]) -> None:
@@ -218,11 +233,23 @@ class _Follower:
         duration_s = (self._clock.monotonic_ns() - start_ns) / 1e9
         try:
             await in_thread(self._store, fetched, problem, t_ms, duration_s)
+        except StoreError as error:
+            health: Health = "down" if problem else "up"
+            self._not_stored(replace(self.state, health=health, last_error=problem, last_scrape_ms=t_ms), error)
         except Exception as error:  # noqa: BLE001 - the edge: a target must not end the loop, the reason is shown
             self._drop("not_stored", self.state.last_n_samples or 1)
             _logger.warning("scrape of %s was not stored: %s", self.state.target.url, error)
             self._series = None
             self.state = replace(self.state, health="down", last_error=f"not stored: {error}", last_scrape_ms=t_ms)
+
+    def _not_stored(self, found: TargetState, error: StoreError) -> None:
+        """Go on when the store cannot take a row: the target is as up as it was found, what is lost is said."""
+        self._drop("disk_full" if isinstance(error, StoreFull) else "not_stored", found.last_n_samples or 1)
+        if str(error) != self._last_store_error:
+            _logger.error("scrape of %s was not stored: %s", found.target.url, error)
+        self._last_store_error = str(error)
+        reasons = [found.last_error] if found.last_error else []
+        self.state = replace(found, last_error="; ".join([*reasons, f"not stored: {error}"]))
 
     def end(self) -> None:
         """Leave stale markers; runs in a worker thread."""
@@ -242,10 +269,9 @@ class _Follower:
                 scraped = series.success(fetched.body, t_ms, duration_s, openmetrics=fetched.openmetrics)
             except ParseError as error:
                 problem = str(error)
-        self._append(scraped or series.failure(t_ms, duration_s))
-        if problem and problem != self.state.last_error:
+        if problem and not self.state.last_error.startswith(problem):
             _logger.warning("scrape of %s failed: %s", self.state.target.url, problem)
-        self.state = TargetState(
+        found = TargetState(
             self.state.target,
             "down" if problem else "up",
             problem,
@@ -254,6 +280,12 @@ class _Follower:
             scraped.n_samples if scraped else 0,
             self.lag_s,
         )
+        try:
+            self._append(scraped or series.failure(t_ms, duration_s))
+        except StoreError as error:
+            self._not_stored(found, error)
+        else:
+            self.state, self._last_store_error = found, ""
 
     def _current_series(self) -> TargetSeries:
         """Return the series laid out as the store has them now."""
@@ -274,8 +306,12 @@ class _Follower:
             for reason in ("too_old", "too_new"):
                 if n_refused := getattr(report, reason, 0):
                     self._drop(reason, n_refused)
-        if scraped.infos:
-            self._sink.set_metadata(scraped.infos)
+        self._infos.update(scraped.infos)
+        if self._infos:
+            # They are told once: what finds no room now is kept for the next scrape, which costs no sample.
+            with contextlib.suppress(StoreError):
+                self._sink.set_metadata(self._infos)
+                self._infos = {}
 
 
 def phase_of(key: str) -> float:

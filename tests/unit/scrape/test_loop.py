@@ -96,6 +96,33 @@ async def test_a_refusing_store_and_new_columns_do_not_end_the_loop() -> None:
         assert len(group.columns) == 6
 
 
+async def test_a_full_disk_leaves_the_target_up_and_the_loss_is_counted() -> None:
+    """While rows find no room the target stays up with the reason beside it; both end with the first row stored."""
+    async with target() as address:
+        wanted = target_from_address(address)
+        sink = MemorySink()
+        group = sink.group(wanted.group_key)
+        group.refuse = 3
+        seen: list[tuple[str, str]] = []
+        dropped: list[tuple[str, int]] = []
+        loop = ScrapeLoop(
+            sink, Discovery([wanted]), SystemClock(), interval_s=0.05, drop=lambda *what: dropped.append(what)
+        )
+        running = asyncio.create_task(loop.run())
+
+        def is_stored() -> bool:
+            seen.extend((state.health, state.last_error) for state in loop.states if state.last_scrape_ms)
+            return len(group.rows) >= 2
+
+        await until(is_stored)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert ("up", "not stored: no room") in seen
+        assert {health for health, _ in seen} == {"up"}
+        assert seen[-1] == ("up", "")
+        assert dropped == [("disk_full", 1)] * 3
+
+
 def test_targets_beat_apart() -> None:
     """The phase is a target's own, the same each time, and spread over the second half of an interval."""
     phases = [phase_of(f"instance=127.0.0.1%3A{port}") for port in range(8001, 8101)]
