@@ -357,6 +357,11 @@ _ROWS = (
     ),
     _gauge("agentgauge_series", "series", "Series held by this process."),
     _gauge("agentgauge_series_limit", "series", "Series this process may hold."),
+    _gauge(
+        "agentgauge_store_problems",
+        "problems",
+        "How many things are wrong with the server's data file: damage, a full disk, one that soon will be.",
+    ),
 )
 
 METRICS: dict[str, Metric] = {row.name: row for row in _ROWS}

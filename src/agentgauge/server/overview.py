@@ -26,6 +26,7 @@ AGENT_SELECTORS = ("agent_tasks_total", "agent_llm_calls_total", "agent_tool_cal
 EXTRA_QUERIES: Mapping[str, str] = {
     "n_agents": 'count(count by (agent) (agent_tasks_total{agent=~"$agent"}))',
     "n_running": 'sum(agent_active_count{agent_type=~"$agent"})',
+    "n_store_problems": "sum(agentgauge_store_problems)",
     "n_targets": "count(up)",
     "n_targets_down": "count(up == 0)",
 }
@@ -65,6 +66,7 @@ class Facts:
     ever_seen: bool
     n_agents: int | None = None
     n_running: int | None = None
+    n_store_problems: int | None = None
     n_targets: int | None = None
     n_targets_down: int | None = None
     tasks_per_s: float | None = None
@@ -95,7 +97,7 @@ def level(facts: Facts) -> Level:
     ratio = facts.failure_ratio or 0.0
     if ratio >= BAD_FAILURE_RATIO:
         return "bad"
-    return "warn" if ratio >= WARN_FAILURE_RATIO or facts.n_targets_down else "ok"
+    return "warn" if ratio >= WARN_FAILURE_RATIO or facts.n_targets_down or facts.n_store_problems else "ok"
 
 
 def component_words(component: str, name: str) -> str:
@@ -172,6 +174,7 @@ def _trouble(facts: Facts) -> str:
     parts: Sequence[str] = [
         f"{facts.failure_ratio:.1%} of tasks fail".replace("%", " %") if facts.failure_ratio else "",
         f"{facts.n_targets_down} of {_counted(facts.n_targets or 0, 'target')} down" if facts.n_targets_down else "",
+        "trouble with the data file, the log says which" if facts.n_store_problems else "",
     ]
     return ", ".join(part for part in parts if part)
 

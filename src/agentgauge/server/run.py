@@ -20,7 +20,7 @@ from importlib.metadata import version
 import uvicorn
 
 from agentgauge.database import Database
-from agentgauge.errors import ConfigError
+from agentgauge.errors import ConfigError, StoreReadOnly
 from agentgauge.expose.apps import asgi_app
 from agentgauge.expose.document import Document
 from agentgauge.model.clock import Clock, SystemClock
@@ -83,7 +83,7 @@ async def run_server(
 
 
 def open_database(config: Config) -> Database:
-    """Open the data file for writing, or a database in memory.
+    """Open the data file for writing, or a database in memory; one that cannot be written to is served as it is.
 
     Raises:
         StoreError: the file is locked, unreadable or of a newer version.
@@ -95,7 +95,13 @@ def open_database(config: Config) -> Database:
         config.db.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"the folder of {config.db} cannot be made: {error.strerror}; choose another --db") from None
-    return Database.open(config.db, retention_ms=config.retention_ms, retention_bytes=config.retention_bytes)
+    try:
+        return Database.open(config.db, retention_ms=config.retention_ms, retention_bytes=config.retention_bytes)
+    except StoreReadOnly as error:
+        if not config.db.exists():
+            raise
+        _logger.error("%s; what it holds is served, nothing is stored", error)
+        return Database.open(config.db, read_only=True)
 
 
 class _Running:
@@ -118,7 +124,7 @@ class _Running:
             limits=Limits(timeout_s=config.scrape_timeout_s),
             drop=watch.drop,
         )
-        watch.follow(lambda: self._scrape.states)
+        watch.follow(lambda: self._scrape.states, lambda: database.store.problems)
         self._backend = TimedBackend(
             database, config.max_concurrency, config.query_timeout_s, clock, queried=watch.queried
         )
@@ -129,7 +135,11 @@ class _Running:
             live=self._live,
             targets_view=lambda: targets_json(self._scrape.states, self._scrape.interval_s, self._scrape.timeout_s),
             metrics_app=asgi_app(Document(ledger)),
-            status=Status(start_ms=clock.now_ms(), retention=f"{config.retention_ms / DAY_MS:g}d"),
+            status=Status(
+                start_ms=clock.now_ms(),
+                retention=f"{config.retention_ms / DAY_MS:g}d",
+                problems=lambda: database.store.problems,
+            ),
             interval_s=config.interval_s,
             version=version("agentgauge"),
             allowed_hosts=(*config.allowed_hosts, config.host),

@@ -7,7 +7,7 @@ Source: https://man7.org/linux/man-pages/man5/proc_pid_statm.5.html.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,15 @@ class SelfWatch:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._states: Callable[[], Iterable[TargetState]] = tuple
+        self._problems: Callable[[], Sequence[str]] = tuple
         ledger.live.append(self._rows)
 
-    def follow(self, states: Callable[[], Iterable[TargetState]]) -> None:
-        """Say where the states of targets are to be had, once there is a scrape loop."""
+    def follow(
+        self, states: Callable[[], Iterable[TargetState]], problems: Callable[[], Sequence[str]] = tuple
+    ) -> None:
+        """Say where the states of targets, and what is wrong with the store, are to be had."""
         self._states = states
+        self._problems = problems
 
     def drop(self, reason: str, n_samples: int) -> None:
         """Count samples that were scraped and not stored."""
@@ -50,6 +54,7 @@ class SelfWatch:
             yield "agentgauge_process_resident_memory_bytes", (), resident
         lag_s = max((state.last_lag_s for state in self._states()), default=0.0)
         yield "agentgauge_scrape_lag_seconds", (), round(lag_s * 1e9)
+        yield "agentgauge_store_problems", (), len(self._problems())
 
 
 class TimedBackend(EmbeddedBackend):

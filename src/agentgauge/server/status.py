@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -25,6 +25,8 @@ class Status:
     flags: Mapping[str, str] = field(default_factory=dict)
     config: str = ""
     revision: str = ""
+    problems: Callable[[], Sequence[str]] = tuple
+    """What is wrong with the store now, each in a sentence."""
 
 
 def buildinfo_json(status: Status) -> dict[str, str]:
@@ -41,6 +43,7 @@ def buildinfo_json(status: Status) -> dict[str, str]:
 
 def runtimeinfo_json(status: Status) -> dict[str, Any]:
     """Return what the process is like right now."""
+    problems = list(status.problems())
     started = datetime.fromtimestamp(status.start_ms / 1000, timezone.utc).isoformat().replace("+00:00", "Z")
     return {
         "startTime": started,
@@ -54,6 +57,7 @@ def runtimeinfo_json(status: Status) -> dict[str, Any]:
         "GOGC": "",
         "GODEBUG": "",
         "storageRetention": status.retention,
+        "storageProblems": problems,
     }
 
 
