@@ -145,6 +145,14 @@ class HttpBackend:
         answer = await self._ask("query_exemplars", params)
         return exemplars_from_json(answer["data"] or [])
 
+    async def targets(self) -> dict[str, Any]:
+        """Return what the server scrapes, in the form of ``/api/v1/targets``; not every server that answers can."""
+        answer = await self._ask("targets", [], method="GET")
+        data = answer["data"]
+        if not isinstance(data, dict) or not isinstance(data.get("activeTargets"), list):
+            raise BackendError(self._base, f"{self._base} does not say what it scrapes")
+        return data
+
     async def close(self) -> None:
         """Close the connections."""
         if self._session is not None:

@@ -18,6 +18,7 @@ from agentgauge.errors import AgentgaugeError, NotInstalled
 COMMANDS: dict[str, tuple[str, str]] = {
     "db": ("agentgauge.cli.db", "Look a data file over, check it, make it smaller, copy it."),
     "demo": ("agentgauge.cli.demo", "Show small real agents at work on a simulated model."),
+    "doctor": ("agentgauge.cli.doctor", "Find what is wrong with the monitoring, and say what mends it."),
     "export": ("agentgauge.cli.export", "Write what a data file holds for other systems."),
     "import": ("agentgauge.cli.import_", "Bring history from other systems into a data file."),
     "query": ("agentgauge.cli.query", "Answer PromQL from a server, a file or any Prometheus-compatible URL."),
