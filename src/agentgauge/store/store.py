@@ -291,6 +291,15 @@ class Store:
         """Keep a text in the file; None deletes it."""
         self._writable().writer.run(lambda conn: tables.put_note(conn, key, text))
 
+    def add_exemplars(self, exemplars: Sequence[Exemplar]) -> None:
+        """Keep exemplars; those of series that are not known are left out."""
+
+        def work(conn: sql.Connection) -> None:
+            found = [(self._catalog.index.find(exemplar.series), exemplar) for exemplar in exemplars]
+            tables.insert_exemplars(conn, [(i, exemplar) for i, exemplar in found if i is not None])
+
+        self._writable().writer.run(work)
+
     def set_metadata(self, infos: Mapping[str, MetricInfo]) -> None:
         """Note type, help and unit of metric families."""
         pen = self._writable()

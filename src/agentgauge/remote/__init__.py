@@ -1,0 +1,1 @@
+"""Prometheus remote write, in and out: the wire, what is received, what is sent."""
