@@ -77,6 +77,7 @@ class Exposition:
         self._opening = threading.Lock()
         if port_search and port and has_sibling(port):
             self._open(0, 0)
+            ledger.guard.once("port", f"other workers of this program serve metrics; this one does on {self.url}")
         else:
             self._open(port, port_search)
         ledger.when_forked.append(self._after_fork)
@@ -103,8 +104,6 @@ class Exposition:
         guard = self.document.ledger.guard
         if port not in {0, self.port}:
             guard.once("port", f"{taken_message(self.host, port)}. Serving metrics on {self.url} instead")
-        elif port != self._wished:
-            guard.once("port", f"other workers of this program serve metrics already; this one does on {self.url}")
         try:
             self._path = announce(self.host, self.port, self._wished)
         except OSError as error:

@@ -26,6 +26,8 @@ from agentgauge.expose.document import Document
 from agentgauge.model.clock import Clock, SystemClock
 from agentgauge.record.ledger import Ledger
 from agentgauge.scrape.discovery import Discovery
+from agentgauge.scrape.ended import Ended
+from agentgauge.scrape.handover import Handover
 from agentgauge.scrape.loop import ScrapeLoop
 from agentgauge.scrape.target import Limits, Target, target_from_address
 from agentgauge.server.app import State, create_app
@@ -42,6 +44,7 @@ except ImportError:  # not made for this platform: the standard loop does the sa
     uvloop = None  # type: ignore[assignment]
 
 SELF_JOB = "agentgauge-server"
+COLLECT_INTERVAL_S = 1.0
 GRACE_S = 1
 """Seconds that open connections have to finish at the end; with the rest it stays under two."""
 
@@ -128,6 +131,8 @@ class _Running:
         self._backend = TimedBackend(
             database, config.max_concurrency, config.query_timeout_s, clock, queried=watch.queried
         )
+        handover = Handover(database.store, clock)
+        self._ended = Ended(config.discovery_directory, handover) if config.discovery_directory else None
         self._live = Live(self._backend, clock, config.interval_s)
         state = State(
             backend=self._backend,
@@ -144,6 +149,7 @@ class _Running:
             version=version("agentgauge"),
             allowed_hosts=(*config.allowed_hosts, config.host),
             allowed_origins=config.allowed_origins,
+            handover=handover,
         )
         self._server = _Server(
             uvicorn.Config(
@@ -161,6 +167,7 @@ class _Running:
         """Serve and scrape until ``stop`` is set, then end in order."""
         serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
         scraping = asyncio.create_task(self._scrape.run())
+        collecting = asyncio.create_task(collect(self._ended))
         say(self._banner())
         stopping = asyncio.create_task(stop.wait())
         try:
@@ -170,7 +177,8 @@ class _Running:
             self._live.close()
             self._server.should_exit = True
             scraping.cancel()
-            ended = await asyncio.gather(scraping, self._backend.close(), serving, return_exceptions=True)
+            collecting.cancel()
+            ended = await asyncio.gather(scraping, collecting, self._backend.close(), serving, return_exceptions=True)
         for outcome in ended:
             if isinstance(outcome, Exception):
                 raise outcome
@@ -178,6 +186,18 @@ class _Running:
     def _banner(self) -> str:
         where = f"data in {self._config.db}" if self._config.db else "data in memory"
         return f"agentgauge: {self._config.url}  ({where}, a scrape every {self._config.interval_s:g} s; Ctrl-C ends)"
+
+
+async def collect(ended: Ended | None) -> None:
+    """Take in last words of processes that ended, once a second until cancelled; what is begun is finished."""
+    while ended is not None:
+        looking = asyncio.ensure_future(asyncio.to_thread(ended.look))
+        try:
+            await asyncio.shield(looking)
+        except asyncio.CancelledError:
+            await asyncio.wait([looking])
+            raise
+        await asyncio.sleep(COLLECT_INTERVAL_S)
 
 
 class _Server(uvicorn.Server):

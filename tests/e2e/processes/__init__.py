@@ -1,0 +1,1 @@
+"""Programs with many processes, as users have them, driven by ``test_processes.py``."""
