@@ -345,9 +345,30 @@ _ROWS = (
         "where",
     ),
     _counter(
+        "agentgauge_remote_write_dropped_samples_total",
+        "samples",
+        "Samples that a remote write destination will not get: reason is refused, too_long_away or forgotten.",
+        "destination",
+        "reason",
+    ),
+    _gauge(
+        "agentgauge_remote_write_lag_seconds",
+        "seconds",
+        "Age of the oldest sample that a remote write destination has not taken yet.",
+        "destination",
+    ),
+    _counter("agentgauge_remote_write_received_samples_total", "samples", "Samples that were pushed here and stored."),
+    _counter(
+        "agentgauge_remote_write_sent_samples_total",
+        "samples",
+        "Samples that a remote write destination took.",
+        "destination",
+    ),
+    _counter(
         "agentgauge_samples_dropped_total",
         "samples",
-        "Samples that were scraped and not stored: reason is disk_full, too_old, too_new or not_stored.",
+        "Samples that were scraped or pushed and not stored: reason is disk_full, too_old, too_new, not_stored, "
+        "nameless or native_histogram.",
         "reason",
     ),
     _gauge(

@@ -15,10 +15,12 @@ from agentgauge.backends.backend import Backend
 from agentgauge.expose.apps import AsgiApp
 from agentgauge.model.clock import Clock
 from agentgauge.scrape.handover import Handover
+from agentgauge.remote.receiver import Receiver
 from agentgauge.server.api import api_routes
 from agentgauge.server.guard import Guard
 from agentgauge.server.live import view_routes
 from agentgauge.server.push import push_routes
+from agentgauge.server.remote_write import remote_write_route
 from agentgauge.server.status import Status
 from agentgauge.server.stream import Live
 
@@ -37,6 +39,7 @@ class State:
     version: str = ""
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
+    receiver: Receiver | None = None
     handover: Handover | None = None
 
 
@@ -54,6 +57,7 @@ def routes(state: State) -> list[BaseRoute]:
         *api_routes(state.backend, state.targets_view, clock=state.clock, status=state.status),
         Route("/metrics", _Asgi(state.metrics_app), methods=["GET", "HEAD"]),
         *(push_routes(state.handover, state.clock) if state.handover is not None else ()),
+        *([remote_write_route(state.receiver)] if state.receiver is not None else ()),
         *view_routes(state.backend, state.clock, interval_s=state.interval_s, version=state.version, live=state.live),
     ]
 

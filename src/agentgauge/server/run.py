@@ -25,6 +25,7 @@ from agentgauge.expose.apps import asgi_app
 from agentgauge.expose.document import Document
 from agentgauge.model.clock import Clock, SystemClock
 from agentgauge.record.ledger import Ledger
+from agentgauge.remote.receiver import Receiver
 from agentgauge.scrape.discovery import Discovery
 from agentgauge.scrape.ended import Ended
 from agentgauge.scrape.handover import Handover
@@ -149,6 +150,7 @@ class _Running:
             version=version("agentgauge"),
             allowed_hosts=(*config.allowed_hosts, config.host),
             allowed_origins=config.allowed_origins,
+            receiver=Receiver(database.store, watch.pushed),
             handover=handover,
         )
         self._server = _Server(

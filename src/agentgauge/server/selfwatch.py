@@ -43,6 +43,13 @@ class SelfWatch:
         """Count samples that were scraped and not stored."""
         self._ledger.add("agentgauge_samples_dropped_total", (reason,), n_samples)
 
+    def pushed(self, what: str, n_samples: int) -> None:
+        """Count samples that came by remote write: ``received``, or the reason why they were not stored."""
+        if what == "received":
+            self._ledger.add("agentgauge_remote_write_received_samples_total", (), n_samples)
+        else:
+            self.drop(what, n_samples)
+
     def queried(self, kind: str, duration_ns: int) -> None:
         """Count an answered query."""
         self._ledger.apply(self._ledger.observe, "agentgauge_query_duration_seconds", (kind,), duration_ns)
