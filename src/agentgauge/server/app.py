@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +12,13 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from agentgauge.backends.backend import Backend
+from agentgauge.doctor.facts import Facts
 from agentgauge.expose.apps import AsgiApp
 from agentgauge.model.clock import Clock
-from agentgauge.scrape.handover import Handover
 from agentgauge.remote.receiver import Receiver
+from agentgauge.scrape.handover import Handover
 from agentgauge.server.api import api_routes
+from agentgauge.server.doctor import doctor_routes
 from agentgauge.server.guard import Guard
 from agentgauge.server.live import view_routes
 from agentgauge.server.push import push_routes
@@ -35,6 +37,7 @@ class State:
     targets_view: Callable[[], dict[str, Any]]
     metrics_app: AsgiApp
     status: Status
+    facts: Callable[[], Awaitable[Facts]]
     interval_s: float = 5.0
     version: str = ""
     allowed_hosts: tuple[str, ...] = ()
@@ -55,6 +58,7 @@ def routes(state: State) -> list[BaseRoute]:
     """Return ROUTES for a state."""
     return [
         *api_routes(state.backend, state.targets_view, clock=state.clock, status=state.status),
+        *doctor_routes(state.facts, state.clock),
         Route("/metrics", _Asgi(state.metrics_app), methods=["GET", "HEAD"]),
         *(push_routes(state.handover, state.clock) if state.handover is not None else ()),
         *([remote_write_route(state.receiver)] if state.receiver is not None else ()),

@@ -91,6 +91,7 @@ def _panel_json(panel: Panel, display: Display) -> dict[str, object]:
         "title": panel.title,
         "question": panel.question,
         "kind": panel.kind,
+        "page": panel.page,
         "unit": panel.unit,
         "help": panel.help,
         "source": panel.source,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
@@ -16,10 +17,13 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
+from typing import Any
 
 import uvicorn
 
 from agentgauge.database import Database
+from agentgauge.doctor.facts import Facts
+from agentgauge.doctor.probe import Where, gather
 from agentgauge.errors import ConfigError, StoreReadOnly
 from agentgauge.expose.apps import asgi_app
 from agentgauge.expose.document import Document
@@ -115,6 +119,7 @@ class _Running:
         self, config: Config, database: Database, listener: socket.socket, targets: list[Target], clock: Clock
     ) -> None:
         self._config = config
+        self._clock = clock
         self._listener = listener
         if config.self_scrape:
             targets = [*targets, target_from_address(config.url, {"job": SELF_JOB}, source="self")]
@@ -139,13 +144,14 @@ class _Running:
             backend=self._backend,
             clock=clock,
             live=self._live,
-            targets_view=lambda: targets_json(self._scrape.states, self._scrape.interval_s, self._scrape.timeout_s),
+            targets_view=self._targets,
             metrics_app=asgi_app(Document(ledger)),
             status=Status(
                 start_ms=clock.now_ms(),
                 retention=f"{config.retention_ms / DAY_MS:g}d",
                 problems=lambda: database.store.problems,
             ),
+            facts=self._facts,
             interval_s=config.interval_s,
             version=version("agentgauge"),
             allowed_hosts=(*config.allowed_hosts, config.host),
@@ -184,6 +190,17 @@ class _Running:
         for outcome in ended:
             if isinstance(outcome, Exception):
                 raise outcome
+
+    def _targets(self) -> dict[str, Any]:
+        return targets_json(self._scrape.states, self._scrape.interval_s, self._scrape.timeout_s)
+
+    async def _facts(self) -> Facts:
+        async def targets() -> dict[str, Any]:
+            return self._targets()
+
+        config = self._config
+        where = Where(config.url, os.environ, str(config.db or ""), config.discovery_directory)
+        return await gather(self._backend, where, targets, self._clock)
 
     def _banner(self) -> str:
         where = f"data in {self._config.db}" if self._config.db else "data in memory"

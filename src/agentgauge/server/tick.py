@@ -54,8 +54,9 @@ async def compute_tick(backend: Backend, display: Display, t_ms: int, *, charts_
     Never raises for a query that fails: its message stands in the tick.
     """
     previous_ms = t_ms - round(1000 * rate_window_s(display.step_s, display.interval_s, TILE_WINDOW_S))
-    times = {panel.id: charts_ms if panel.kind == "chart" else t_ms for panel in PANELS.values()}
-    panels = [(panel, at_ms) for panel in PANELS.values() if (at_ms := times[panel.id]) is not None]
+    shown = [panel for panel in PANELS.values() if panel.page == "overview"]
+    times = {panel.id: charts_ms if panel.kind == "chart" else t_ms for panel in shown}
+    panels = [(panel, at_ms) for panel in shown if (at_ms := times[panel.id]) is not None]
     tiles = [panel for panel, _ in panels if panel.kind == "tile"]
     wanted = {(expr, at_ms) for panel, at_ms in panels for expr in _filled(panel, display)}
     wanted |= {(expr, previous_ms) for panel in tiles for expr in _filled(panel, display)}

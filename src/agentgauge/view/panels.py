@@ -16,6 +16,7 @@ from typing import Literal, TypeAlias
 from agentgauge.model.metrics import METRICS
 
 PanelKind: TypeAlias = Literal["tile", "chart", "column"]
+PanelPage: TypeAlias = Literal["overview", "doctor"]
 Hint: TypeAlias = str | float | bool
 """What a view may want to know beyond the queries, by its own words."""
 
@@ -57,6 +58,7 @@ class Panel:
     source: str
     queries: tuple[PanelQuery, ...]
     hints: Mapping[str, Hint] = field(default_factory=lambda: _NO_HINTS)
+    page: PanelPage = "overview"
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -351,6 +353,89 @@ _ROWS = (
             ),
         ),
         MappingProxyType({"pick": "largest", "min_window_s": 300}),
+    ),
+    # What the monitor costs and loses, on the doctor's page.
+    Panel(
+        "self_overhead",
+        "Cost in agents",
+        "What does recording cost?",
+        "chart",
+        "ratio",
+        "Share of one core that recording and exposing take of each process, measured by sampling.",
+        "ag.start()",
+        (PanelQuery("sum by (instance) (rate(agentgauge_overhead_seconds_total{}[$window]))", "{{instance}}"),),
+        MappingProxyType({"min_window_s": 60, "good": "down"}),
+        "doctor",
+    ),
+    Panel(
+        "self_cpu",
+        "Server CPU",
+        "What does the server cost?",
+        "chart",
+        "ratio",
+        "Share of one core that the server takes: scraping, storing, answering.",
+        "agentgauge serve",
+        (PanelQuery("rate(agentgauge_process_cpu_seconds_total{}[$window])", "{{instance}}"),),
+        MappingProxyType({"good": "down"}),
+        "doctor",
+    ),
+    Panel(
+        "self_memory",
+        "Server memory",
+        "How much memory does the server hold?",
+        "chart",
+        "MiB",
+        "Memory of the server that is in RAM.",
+        "agentgauge serve",
+        (PanelQuery("agentgauge_process_resident_memory_bytes{} / 1048576", "{{instance}}"),),
+        MappingProxyType({"good": "down"}),
+        "doctor",
+    ),
+    Panel(
+        "self_times",
+        "Lag and query time",
+        "Is the server on time?",
+        "chart",
+        "seconds",
+        "How late scrapes begin at worst, and the time in which nineteen of twenty queries are answered.",
+        "agentgauge serve",
+        (
+            PanelQuery("max(agentgauge_scrape_lag_seconds{})", "scrape lag"),
+            PanelQuery(
+                "histogram_quantile(0.95, sum by (le) (rate(agentgauge_query_duration_seconds_bucket{}[$window])))",
+                "query p95",
+            ),
+        ),
+        _QUANTILE_HINTS,
+        "doctor",
+    ),
+    Panel(
+        "self_series",
+        "Series used",
+        "Who is near its limit of series?",
+        "chart",
+        "ratio",
+        "Series that each process holds, of those it may hold; past the limit new label sets become __other__.",
+        "ag.start()",
+        (PanelQuery("agentgauge_series{} / agentgauge_series_limit{}", "{{instance}}"),),
+        MappingProxyType({"good": "down"}),
+        "doctor",
+    ),
+    Panel(
+        "self_lost",
+        "Dropped and folded",
+        "Is anything lost?",
+        "chart",
+        "per second",
+        "Label values folded into __other__, samples that were not stored, and failures inside agentgauge.",
+        "ag.start() and agentgauge serve",
+        (
+            PanelQuery("sum(rate(agentgauge_labels_folded_total{}[$window]))", "folded"),
+            PanelQuery("sum(rate(agentgauge_samples_dropped_total{}[$window]))", "dropped"),
+            PanelQuery("sum(rate(agentgauge_record_errors_total{}[$window]))", "failed"),
+        ),
+        MappingProxyType({"min_window_s": 60, "good": "down"}),
+        "doctor",
     ),
 )
 
