@@ -31,6 +31,7 @@ from agentgauge.store.history import History
 from agentgauge.store.index import CompileRegex, SeriesIds
 from agentgauge.store.loading import load_catalog
 from agentgauge.store.lock import FileLock, prepare_folder
+from agentgauge.store.outbox import Outbox
 from agentgauge.store.reading import Reading
 from agentgauge.store.recovery import open_checked, set_aside
 from agentgauge.store.reserve import Reserve
@@ -125,6 +126,7 @@ class Store:
         self._cache = ChunkCache(cache_bytes)
         self._pen: _Pen | None = None
         self._swapping = threading.Lock()
+        self._destinations: tuple[tuple[str, ...], int] = ((), 0)
         self.replaced = ""
         """What was wrong with the file that stood here before, when a fresh one took its place."""
         if read_only:
@@ -164,6 +166,7 @@ class Store:
             on_damage=lambda reason: self._start_afresh(pen, reason),
         )  # fmt: skip
         self._pen = pen = _Pen(writer, writing, upkeep, catalog)
+        self._join_destinations()
         if reserve is not None:
             reserve.hold()
         if settings.background:
@@ -297,6 +300,18 @@ class Store:
             tables.insert_exemplars(conn, [(i, exemplar) for i, exemplar in found if i is not None])
 
         self._writable().writer.run(work)
+
+    def send_to(self, destinations: Sequence[str], limit_bytes: int) -> None:
+        """Keep a queue of all that is stored from now on, for other servers, by their names; at most so large."""
+        self._destinations = (tuple(destinations), limit_bytes)
+        self._join_destinations()
+
+    @property
+    def outbox(self) -> Outbox:
+        """The queue that ``send_to`` made; another one after the file was replaced."""
+        outbox = self._writable().writing.outbox
+        assert outbox is not None, "BUG: no destinations were given"
+        return outbox
 
     def set_metadata(self, infos: Mapping[str, MetricInfo]) -> None:
         """Note type, help and unit of metric families."""
@@ -462,6 +477,14 @@ class Store:
             with self._lock:
                 self._set_aside(reason)
             self._start_writing()
+
+    def _join_destinations(self) -> None:
+        destinations, limit_bytes = self._destinations
+        if destinations and self._pen is not None:
+            pen = self._pen
+            outbox = Outbox(pen.writer, self._readers, self._catalog, self._lock, limit_bytes)
+            outbox.join(destinations)
+            pen.writing.outbox = outbox
 
     def _try_to_open(self) -> tuple[sql.Writer, sql.Readers, int]:
         if self.path is None:

@@ -25,6 +25,7 @@ from agentgauge.model.series import Row, Values
 from agentgauge.store import tables
 from agentgauge.store.catalog import NEVER_MS, Catalog, Group
 from agentgauge.store.head import merge_cells
+from agentgauge.store.outbox import Outbox
 from agentgauge.store.sql import Connection, Writer
 
 PUSH_KEY = "push"
@@ -90,6 +91,8 @@ class Writing:
         self._window_ms = window_ms
         self._make_room = make_room
         self._seq = newest_seq
+        self.outbox: Outbox | None = None
+        """What other servers are to get too, when there are any."""
         self._unnoted_lost = 0
 
     def group(self, key: str, ragged: bool = False) -> Group:
@@ -259,6 +262,8 @@ class Writing:
                 taken.values = merge_cells(older, values)
         self._seq += 1
         tables.put_row(conn, group.id, row.t_ms, self._seq, taken.values)
+        if self.outbox is not None:
+            self.outbox.put_row(conn, group, row.t_ms, values)
         return taken
 
     def _register(self, conn: Connection, taken: _Taken, new_labels: Sequence[Labels]) -> None:
@@ -345,6 +350,8 @@ class Writing:
                 self._register(conn, taken, list(new_columns))
             batch = _sorted_batch(columns, samples)
             tables.insert_pushed(conn, group.id, batch)
+            if self.outbox is not None:
+                self.outbox.put_pushed(conn, group, batch)
             return taken, batch
 
         def then(result: tuple[_Taken, tables.PushedBatch]) -> None:
