@@ -27,7 +27,8 @@ from agentgauge.record.api import (
     tool_call,
     wait,
 )
-from agentgauge.record.operation import LLMOperation, ToolOperation, WaitOperation
+from agentgauge.record.llm import LLMOperation
+from agentgauge.record.operation import ToolOperation, WaitOperation
 from agentgauge.record.run import TaskOperation
 
 if TYPE_CHECKING:
@@ -88,10 +89,10 @@ def start(
         PortInUse: the port is taken and ``port_search`` is 0, or all ports of the search are.
         ConfigError: an objective or buckets that cannot be used.
     """
-    from agentgauge.expose.exposition import Exposition  # an app that is scraped another way does not load a server
+    from agentgauge.expose.exposition import expose  # an app that is scraped another way does not load a server
 
     ledger = _configured(slo, buckets)
-    return Exposition(ledger, host=host, port=port, port_search=port_search, registry=registry)
+    return expose(ledger, host=host, port=port, port_search=port_search, registry=registry)
 
 
 def metrics_app(registry: CollectorRegistry | None = None) -> AsgiApp:

@@ -8,20 +8,23 @@ from __future__ import annotations
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from agentgauge.model.clock import SystemClock
 from agentgauge.model.span import Phases
 from agentgauge.providers import CallFacts
 from agentgauge.providers.ollama import CALL_PATHS, OllamaExchange, phases_within
-from agentgauge.record.api import default_recorder, llm_call
-
-if TYPE_CHECKING:
-    from agentgauge.record.operation import LLMOperation
+from agentgauge.record.api import default_recorder
+from agentgauge.record.context import CURRENT
+from agentgauge.record.llm import Ended, LLMOperation
+from agentgauge.record.once import without_locks
 
 _now_ns = SystemClock.monotonic_ns
 _SEEN = "agentgauge"
 _N_CONVERSATIONS = 1_000
+_MAX_HELD_BYTES = 4_096
+"""What a call may hold of its exchange until it is counted."""
+_ANSWERED = frozenset({"success", "cancelled"})
 
 
 def begin(request: Any) -> Call | None:
@@ -32,8 +35,7 @@ def begin(request: Any) -> Call | None:
         if not request.headers.get("user-agent", "").startswith("ollama-python") or _SEEN in request.extensions:
             return None
         request.extensions[_SEEN] = True
-        exchange = OllamaExchange(request.content)
-        return Call(exchange, llm_call(model=exchange.model).start())
+        return Call(request.content)
     except Exception as error:  # noqa: BLE001  # whatever a future httpx does, the host's call goes on unmeasured
         default_recorder().guard.failed("ollama.begin", error)
         return None
@@ -42,27 +44,33 @@ def begin(request: Any) -> Call | None:
 class Call:
     """The operation of one request, its exchange, and when the first bytes of the answer came.
 
+    While the host waits, only what is gone afterwards is kept: times, and the ends of request and answer. They are
+    read when the call is counted (see ``record/llm.py``), or at once where they are long, so that little is held.
+
     Thread-safety: one reader at a time, as ``httpx`` has it; a finaliser may settle from any thread.
     """
 
-    __slots__ = ("_decode", "_exchange", "_first_ns", "_operation", "_settled")
+    __slots__ = ("_complete", "_decode", "_end_ns", "_exchange", "_facts", "_first_ns", "_operation", "_settled")
 
-    def __init__(self, exchange: OllamaExchange, operation: LLMOperation) -> None:
-        self._exchange = exchange
-        self._operation = operation
+    def __init__(self, request_body: bytes) -> None:
+        self._settled = True  # until there is something to settle
+        self._exchange = exchange = OllamaExchange(request_body)
         self._first_ns = 0
-        self._settled = False
+        self._facts: CallFacts | None = None
         self._decode: Callable[[bytes], bytes] | None = None
+        self._operation = LLMOperation(default_recorder(), CURRENT.get(), "", read_model=exchange.read_model)
+        self._settled = False
 
     def responded(self, response: Any, along: Callable[[Any, Call], Any]) -> None:
         """Take the response: settle at once when it has been read, else read along its stream."""
         try:
-            streamed = not response.is_stream_consumed
-            self._exchange.respond(response.status_code, streamed=streamed)
-            if not streamed:
-                self._exchange.feed(response.content)
+            exchange = self._exchange
+            if response.is_stream_consumed:
+                exchange.respond(response.status_code, streamed=False)
+                exchange.feed(response.content)
                 self.settle(complete=True)
                 return
+            exchange.respond(response.status_code, streamed=True)
             if encoding := response.headers.get("content-encoding"):
                 self._decode = _decoder(encoding)
             response.stream = along(response.stream, self)
@@ -74,14 +82,19 @@ class Call:
         """Look at bytes of the body on their way to the reader."""
         if not self._first_ns:
             self._first_ns = _now_ns()
-        if self._decode is None:
-            self._exchange.feed(data)
-            return
+        if self._decode is not None:
+            data = self._decoded(data)
+        n_lines = self._exchange.feed(data)
+        if n_lines:
+            self._operation.chunk(n_lines)
+
+    def _decoded(self, data: bytes) -> bytes:
         try:
-            self._exchange.feed(self._decode(data))
+            return self._decode(data) if self._decode is not None else data
         except Exception as error:  # noqa: BLE001  # a body that cannot be decoded is still the reader's
             default_recorder().guard.failed("ollama.feed", error)
             self._decode = _nothing
+            return b""
 
     def failed(self, error: BaseException) -> None:
         """Settle by the exception that the host is about to see."""
@@ -97,43 +110,59 @@ class Call:
         if self._settled:
             return
         self._settled = True
-        try:
-            end_ns = _now_ns()
-            if self._decode is _nothing:
-                facts = CallFacts(self._exchange.model, "success" if complete else "cancelled")
-            else:
-                facts = self._exchange.finish(complete=complete)
-            self._sum_up(facts, end_ns)
-        except Exception as error:  # noqa: BLE001  # see begin
-            default_recorder().guard.failed("ollama.settle", error)
-            self._operation.finish("error", "agentgauge")
+        self._complete = complete
+        self._end_ns = _now_ns()
+        if self._exchange.n_held > _MAX_HELD_BYTES:
+            self._read()
+        self._operation.end(self._sum_up, self._end_ns)
 
     def __del__(self) -> None:
-        """Settle what nobody read or closed: as cancelled, and without a lock (the operation sees to that)."""
+        """Settle what nobody read or closed: as cancelled, and without a lock."""
         if not self._settled:
-            self.settle(complete=False)
+            without_locks(self._operation.recorder, self._abandon)
 
-    def _sum_up(self, facts: CallFacts, end_ns: int) -> None:
-        operation, usage = self._operation, facts.usage
+    def _abandon(self) -> None:
+        self.settle(complete=False)
+
+    def _read(self) -> CallFacts:
+        """Return what the exchange says, and forget its bytes."""
+        try:
+            if self._decode is _nothing:
+                facts = CallFacts(self._exchange.model, "success" if self._complete else "cancelled")
+            else:
+                facts = self._exchange.finish(complete=self._complete)
+        except Exception as error:  # noqa: BLE001  # see begin
+            default_recorder().guard.failed("ollama.settle", error)
+            facts = CallFacts(self._exchange.model, "error", "agentgauge")
+        self._facts = facts
+        self._exchange.forget()
+        return facts
+
+    def _sum_up(self, operation: LLMOperation) -> Ended | None:
+        """Tell the operation what its call was; None when it was none."""
+        facts = self._facts or self._read()
         if not facts.counts:
-            operation.discard()
-            return
-        wall_ns = end_ns - operation.start_ns
-        operation.phases(self._phases(facts, wall_ns))
+            return None
+        told, usage, times = operation.telling(), facts.usage, facts.times
+        wall_ns = self._end_ns - operation.start_ns
+        n_completion = 0
         if usage is not None:
-            operation.usage(prompt=usage.prompt, completion=usage.completion, cached=usage.cached)
-            if facts.times is not None and facts.times.decode_ns and (usage.completion or 0) > 1:
-                operation.per_token(facts.times.decode_ns / ((usage.completion or 0) - 1))
-        self._first_token(facts, wall_ns)
-        if truncation := facts.truncation or _fell(operation, self._exchange, facts):
-            operation.truncated(truncation)
-        operation.attempt("ok" if facts.status in {"success", "cancelled"} else "failed")
-        operation.finish(facts.status, facts.error_type, t_ns=end_ns)
-
-    def _phases(self, facts: CallFacts, wall_ns: int) -> Phases:
-        if facts.times is not None:
-            return phases_within(facts.times, wall_ns)
-        return Phases(network_ns=wall_ns) if facts.status == "error" else self._unexplained(wall_ns)
+            told.usage = usage
+            n_completion = usage.completion or 0
+        if times is not None:
+            told.phases = phases_within(times, wall_ns)
+            if n_completion > 1 and times.decode_ns:
+                told.per_token_ns = times.decode_ns / (n_completion - 1)
+        else:
+            told.phases = Phases(network_ns=wall_ns) if facts.status == "error" else self._unexplained(wall_ns)
+        if facts.status != "error" and (n_completion or usage is None):
+            told.first_token_ns = self._first_token_ns(facts, wall_ns)
+        told.truncation = facts.truncation or _fell(operation, self._exchange, facts)
+        if facts.status in _ANSWERED:
+            told.attempts_ok = 1
+        else:
+            told.attempts_failed = 1
+        return Ended(facts.status, facts.error_type)
 
     def _unexplained(self, wall_ns: int) -> Phases:
         """Split a call of which the server told nothing: at the first bytes of its answer, where some came."""
@@ -142,18 +171,12 @@ class Call:
         prefill_ns = min(self._first_ns - self._operation.start_ns, wall_ns)
         return Phases(prefill_ns=prefill_ns, decode_ns=wall_ns - prefill_ns)
 
-    def _first_token(self, facts: CallFacts, wall_ns: int) -> None:
-        """Note the first token: by our clock where it was sent when it was made, by the server's times elsewhere."""
-        made_none = facts.usage is not None and not facts.usage.completion
-        if facts.status == "error" or made_none:
-            return
+    def _first_token_ns(self, facts: CallFacts, wall_ns: int) -> int | None:
+        """Return when the first token came: by our clock where it was sent when it was made, else by the server's."""
         if not facts.held_back:
-            if self._first_ns:
-                self._operation.first_token(self._first_ns)
-        elif facts.times is not None:
-            times = facts.times
-            first_ns = min(times.load_ns + times.queue_ns + times.prefill_ns, wall_ns)
-            self._operation.first_token(self._operation.start_ns + first_ns)
+            return min(self._first_ns - self._operation.start_ns, wall_ns) if self._first_ns else None
+        times = facts.times
+        return None if times is None else min(times.load_ns + times.queue_ns + times.prefill_ns, wall_ns)
 
 
 _conversations: OrderedDict[tuple[str, str], tuple[int, int]] = OrderedDict()
@@ -164,8 +187,10 @@ def _fell(operation: LLMOperation, exchange: OllamaExchange, facts: CallFacts) -
 
     Calls that interleave within a task may pass each other here: this is a sign, worth a counter, not a proof.
     """
+    if operation.task is None:
+        return ""
     prompt = facts.usage.prompt if facts.usage else None
-    if operation.task is None or prompt is None:
+    if prompt is None:
         return ""
     key = (operation.task.task_id, exchange.model)
     request_bytes, count = _conversations.pop(key, (0, 0))

@@ -55,8 +55,8 @@ class Exchange(Protocol):
     def respond(self, status_code: int, *, streamed: bool) -> None:
         """Take note of the response's status line."""
 
-    def feed(self, data: bytes) -> None:
-        """Take note of bytes of the response's body, cut anywhere."""
+    def feed(self, data: bytes) -> int:
+        """Take note of bytes of the response's body, cut anywhere; returns how many chunks of output ended in them."""
 
     def finish(self, *, complete: bool) -> CallFacts:
         """Sum up; ``complete`` is False when the reader left before the body's end."""

@@ -41,7 +41,7 @@ _NUM_CTX = re.compile(rb'"num_ctx"\s*:\s*(\d+)')
 _NUM_PREDICT = re.compile(rb'"num_predict"\s*:\s*(\d+)')
 _CONTENT = re.compile(rb'"(?:messages|prompt|input)"\s*:')
 _DONE_REASON = re.compile(rb'"done_reason"\s*:\s*"(\w+)"')
-_HEAD_BYTES = 16_384
+_HEAD_BYTES = 2_048
 _TAIL_BYTES = 65_536
 _NUM_KEEP = 4
 _NEWLINE = 0x0A
@@ -56,43 +56,69 @@ class OllamaExchange:
     """
 
     __slots__ = (
-        "_request_body",
+        "_head_bytes",
         "_status_code",
         "_streamed",
         "_tail",
         "_thinking",
         "_tools",
-        "model",
         "request_bytes",
     )
 
     def __init__(self, request_body: bytes) -> None:
-        first = _FIRST.match(request_body)
-        self.model = first[1].decode("utf-8", "replace") if first else _model_anywhere(request_body)
-        self._request_body = request_body
+        self._head_bytes = request_body[:_HEAD_BYTES]
         self.request_bytes = len(request_body)
         self._status_code = 0
         self._streamed = False
         self._tools = False
         self._thinking = False
-        self._tail = b""
+        self._tail = b"\n"
+
+    @property
+    def model(self) -> str:
+        """The model that the request names."""
+        return self.read_model()
+
+    def read_model(self) -> str:
+        """Return the model that the request names."""
+        first = _FIRST.match(self._head_bytes)
+        return first[1].decode("utf-8", "replace") if first else _model_anywhere(self._head_bytes)
 
     def respond(self, status_code: int, *, streamed: bool) -> None:
         """Take note of the response's status line."""
         self._status_code = status_code
         self._streamed = streamed
 
-    def feed(self, data: bytes) -> None:
-        """Take note of bytes of the response's body, cut anywhere; keeps the last line only."""
-        if not data:
-            return
-        if self._tail and self._tail[-1] != _NEWLINE:
+    def feed(self, data: bytes) -> int:
+        """Take note of bytes of the response's body, cut anywhere; keeps the last line only.
+
+        Returns the number of lines with output that ended: of a stream, about one per token.
+        """
+        if not self._tail.endswith(b"\n"):
+            n_lines = data.count(b"\n")
             data = self._tail + data
-        if b'"tool_calls":' in data:
-            self._tools = True
-        if b'"thinking":' in data:
-            self._thinking = True
+        elif not data:
+            return 0
+        else:
+            n_lines = data.count(b"\n")
+        if b'"t' in data:  # one look for most chunks
+            if b'"tool_calls":' in data:
+                self._tools = True
+            if b'"thinking":' in data:
+                self._thinking = True
+            if n_lines and b'"total_duration":' in data:
+                n_lines -= 1
         self._tail = data if len(data) <= _TAIL_BYTES else data[-_TAIL_BYTES:]
+        return n_lines
+
+    @property
+    def n_held(self) -> int:
+        """Bytes that it holds of the answer."""
+        return len(self._tail)
+
+    def forget(self) -> None:
+        """Let go of the bytes; ``finish`` has read them."""
+        self._tail = self._head_bytes = b""
 
     def finish(self, *, complete: bool) -> CallFacts:
         """Sum up; ``complete`` is False when the reader left before the body's end."""
@@ -138,13 +164,13 @@ class OllamaExchange:
 
     def _head(self) -> bytes:
         """Return the request up to its text: the model and the options, which ``ollama`` writes first."""
-        content = _CONTENT.search(self._request_body, 0, _HEAD_BYTES)
-        return self._request_body[: content.start() if content else _HEAD_BYTES]
+        content = _CONTENT.search(self._head_bytes)
+        return self._head_bytes[: content.start()] if content else self._head_bytes
 
     def _truncation(self, line: bytes, usage: TokenUsage) -> Literal["", "context", "output_limit"]:
         """Tell what was cut, where this one exchange proves it; see docs/why/ollama.md."""
         at_length = b'"done_reason":"length"' in line
-        if not at_length and b'"num_ctx":' not in self._request_body:
+        if not at_length and b'"num_ctx":' not in self._head_bytes:
             return ""
         head = self._head()
         prompt, completion, num_ctx = usage.prompt or 0, usage.completion or 0, _integer(_NUM_CTX, head)
@@ -171,10 +197,16 @@ def phases_within(times: ServerTimes, wall_ns: int) -> Phases:
     server's handling. A residual under 50 ms is handling too (idle servers show 2-7 ms), and so is that of a call with
     a format and thinking, where the server generates twice and reports the second time only.
     """
-    queue_ns = times.queue_ns if times.queue_ns >= NOISE_NS and not times.two_passes else 0
+    total_ns, load_ns, prefill_ns, decode_ns, two_passes = times
+    queue_ns = total_ns - load_ns - prefill_ns - decode_ns
+    if queue_ns < NOISE_NS or two_passes:
+        queue_ns = 0
+    left_ns = wall_ns - load_ns - queue_ns - prefill_ns - decode_ns
+    if left_ns >= 0:
+        return Phases(0, queue_ns, load_ns, prefill_ns, decode_ns, left_ns)
     left_ns = wall_ns
     parts = []
-    for claimed_ns in (times.load_ns, queue_ns, times.prefill_ns, times.decode_ns):
+    for claimed_ns in (load_ns, queue_ns, prefill_ns, decode_ns):
         parts.append(min(claimed_ns, left_ns))
         left_ns -= parts[-1]
     load_ns, queue_ns, prefill_ns, decode_ns = parts

@@ -13,8 +13,9 @@ from agentgauge.model.span import UNKNOWN_AGENT, UNKNOWN_MODEL
 from agentgauge.record.context import CURRENT
 from agentgauge.record.guard import Guard
 from agentgauge.record.limit import limit
+from agentgauge.record.llm import LLMOperation
 from agentgauge.record.measure import Measured
-from agentgauge.record.operation import LLMOperation, ToolOperation, WaitOperation
+from agentgauge.record.operation import ToolOperation, WaitOperation
 from agentgauge.record.propagate import propagate
 from agentgauge.record.recorder import Recorder
 from agentgauge.record.run import TaskOperation

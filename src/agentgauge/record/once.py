@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -38,18 +39,22 @@ def end_of(recorder: Recorder, start_ns: int, t_ns: int | None) -> int:
 
 
 def abandon(operation: Ending) -> None:
-    """End as cancelled what was dropped; run by finalisers, so it must take no lock.
+    """End as cancelled what was dropped; run by finalisers, so it must take no lock."""
+    if hasattr(operation, "_open"):
+        without_locks(operation.recorder, operation.finish, "cancelled")
+
+
+def without_locks(recorder: Recorder, act: Callable[..., None], *args: Any) -> None:
+    """Run something of ours in a finaliser, where no lock may be taken.
 
     While this thread is entered in ``inside``, ledger and live tasks append what they are given instead of locking.
     """
-    if not hasattr(operation, "_open"):
-        return
-    inside = operation.recorder.ledger.inside
+    inside = recorder.ledger.inside
     me = get_ident()
     was_inside = me in inside
     inside.add(me)
     try:
-        operation.finish("cancelled")
+        act(*args)
     finally:
         if not was_inside:
             inside.discard(me)

@@ -36,9 +36,12 @@ def take_place(
     if live is None or parent is None:
         return None, None, lane
     node = Node(key, None if detached else node_below(recorder, parent, live, lane))
-    if counts is None:
-        recorder.live.start(live, node, t_ns)
-    else:
-        recorder.live.start_call(live, node, t_ns, counts)
-    recorder.path_started(live.agent, key[0], key[1])
+    recorder.ledger.later(_start, recorder, live, node, t_ns, counts)
     return live, node, lane
+
+
+def _start(recorder: Recorder, live: LiveTask, node: Node, t_ns: int, counts: dict[str, int] | None) -> None:
+    live.timeline.start(node, t_ns)
+    if counts is not None:
+        counts[node.key[0]] += 1
+    recorder.path_seen(live.agent, node.key)

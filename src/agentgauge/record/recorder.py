@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
-from agentgauge.model.accounts import TaskAccounts
+from agentgauge.model.accounts import PathKey, TaskAccounts
 from agentgauge.model.clock import Clock
-from agentgauge.model.metrics import CALL_STATUSES, OTHER, SLO_SIDES, TASK_STATUSES
+from agentgauge.model.metrics import CALL_STATUSES, OTHER, PHASES, SLO_SIDES, TASK_STATUSES
 from agentgauge.model.span import LLMCall, Phases, Span, Task, TokenUsage, ToolCall
 from agentgauge.record.amounts import elapsed_ns, whole
 from agentgauge.record.ledger import Ledger
@@ -153,6 +153,38 @@ class Recorder:
             self.ledger.apply(self._commit_task, task, accounts or NO_ACCOUNTS, rows, was_started)
         except Exception as error:  # noqa: BLE001 -- the host never pays for our mistakes
             self.guard.failed("task", error)
+
+    def commit_llm(self, call: LLMCall, rows: LLMRows | None) -> None:
+        """Count a finished LLM call; only inside a commit of the ledger."""
+        self._commit_llm(call, rows)
+
+    def commit_tool(self, call: ToolCall, rows: ToolRows | None) -> None:
+        """Count a finished tool call; only inside a commit of the ledger."""
+        try:
+            self._commit_tool(call, rows)
+        except Exception as error:  # noqa: BLE001 -- the host never pays for our mistakes
+            self.guard.failed("tool", error)
+
+    def llm_seen(self, agent: str, model: str) -> LLMRows | None:
+        """Return the rows of an agent's model like ``llm_rows``; only inside a commit of the ledger."""
+        rows = self._llm.get((agent, model))
+        if rows is None and self.ledger.folding.is_admitted("model", model):
+            rows = self._llm_rows(agent, model)
+        return rows
+
+    def path_seen(self, agent: str, key: PathKey) -> None:
+        """Make both slo sides of a path component at 0; only inside a commit of the ledger."""
+        component, name = key
+        if (agent, component, name) not in self._paths:
+            self._start_path(agent, component, name)
+
+    def start_phases(self, agent: str, model: str) -> None:
+        """Make both slo sides of a model's phases at 0; only inside a commit of the ledger."""
+        if (agent, "phases", model) not in self._paths:
+            for phase in PHASES:
+                self._start_path(agent, phase, model)
+            if len(self._paths) < MAX_KNOWN:
+                self._paths.add((agent, "phases", model))
 
     def commit_task(self, task: Task, accounts: TaskAccounts, rows: TaskRows | None) -> None:
         """Count a finished task; only inside a commit of the ledger, where ``record_task`` would put it off."""

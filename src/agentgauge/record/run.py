@@ -7,6 +7,7 @@ walked, outside every lock, and span and accounts reach the ledger in one critic
 from __future__ import annotations
 
 import os
+from threading import get_ident
 from typing import TYPE_CHECKING
 
 from agentgauge.model.accounts import TaskAccounts
@@ -104,21 +105,28 @@ class TaskOperation:
         try:
             end_ns = end_of(self.recorder, self.start_ns, t_ns)
             status = status if status in TASK_STATUSES else "failure"
-            if self.is_root and self.live is not None:
-                if self.recorder.live.run(self.recorder.live.close, self.live, end_ns):
-                    self._settle(status, error_type)
-                else:
-                    self.recorder.ledger.defer(self._settle, status, error_type, True)
-            else:
+            ledger = self.recorder.ledger
+            if not self.is_root or self.live is None:
                 self._finish_inner(status, error_type, end_ns)
+                return
+            ledger.later(self.recorder.live.close, self.live, end_ns)
+            if get_ident() in ledger.inside:
+                ledger.later(self._settle, status, error_type, True)
+            else:
+                ledger.catch_up()
+                self._settle(status, error_type)
         except Exception as error:  # noqa: BLE001 -- the host never pays for our mistakes
             self.recorder.guard.failed("task", error)
 
     def _finish_inner(self, status: TaskStatus, error_type: str, end_ns: int) -> None:
         if self.live is not None and self.node is not None:
             self.recorder.live.end(self.live, self.node, end_ns)
+        self.recorder.ledger.later(self._commit_inner, status, error_type, end_ns)
+
+    def _commit_inner(self, status: TaskStatus, error_type: str, end_ns: int) -> None:
+        """Count a sub-agent's run; a step, after the steps of all that ran in it."""
         accounts = TaskAccounts(fates=self.waste.fates(success=status == "success"), repeated=self.waste.repeated)
-        self.recorder.record_task(self._span(status, error_type, end_ns), accounts, self._rows)
+        self.recorder.commit_task(self._span(status, error_type, end_ns), accounts, self._rows)
 
     def _settle(self, status: TaskStatus, error_type: str, inside_commit: bool = False) -> None:
         """Walk the finished tree and record the task; outside the lock, its tree is frozen."""

@@ -1,0 +1,420 @@
+"""One LLM call from its start to its end, fed with what the provider says as it says it.
+
+Theory of operation. Start and end read the clock and leave a step in the ledger's batch (``_begin``, ``_finish``);
+all the rest, from the rows of the ledger to the walk through phases, is done by these steps: in order, under the
+ledger's lock, at the latest before the task's end or a scrape. What an end brings (tokens, phases, first token, status)
+is *told*; a hook may leave what it has to tell unread until the step runs (``end``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from agentgauge.model.metrics import CALL_STATUSES
+from agentgauge.model.span import UNKNOWN_AGENT, UNKNOWN_MODEL, LLMCall, TokenUsage
+from agentgauge.record.branch import node_below
+from agentgauge.record.lane import current_lane
+from agentgauge.record.node import Node
+from agentgauge.record.once import abandon, end_of
+from agentgauge.record.operation import WaitOperation
+from agentgauge.record.outcome import ending, error_type
+from agentgauge.record.waste import fingerprint
+
+if TYPE_CHECKING:
+    from agentgauge.model.span import CallStatus, Phases
+    from agentgauge.record.concurrency import Meter
+    from agentgauge.record.context import Enclosing, Running
+    from agentgauge.record.live import LiveTask
+    from agentgauge.record.recorder import Recorder
+
+LLM = ("llm", UNKNOWN_MODEL)
+PHASES_IN_ORDER = ("client_wait", "queue", "load", "prefill", "decode", "network")
+
+
+class Ended(NamedTuple):
+    """How a call ended."""
+
+    status: CallStatus = "success"
+    error_type: str = ""
+
+
+SumUp = Callable[["LLMOperation"], "Ended | None"]
+"""Tells a call that is over what is known of it, and returns how it ended; None when it was no call at all."""
+
+
+class Told:
+    """What was said of a call: most calls say little, so everything has its default on the class."""
+
+    first_token_ns: int | None = None
+    usage: TokenUsage | None = None
+    phases: Phases | None = None
+    per_token_ns: float | None = None
+    truncation: Literal["", "context", "output_limit"] = ""
+    attempts_ok = 0
+    attempts_retried = 0
+    attempts_failed = 0
+    attempt_ns: int | None = None
+    retries: tuple[tuple[int, int], ...] = ()
+    arguments: int | None = None
+    result: int | None = None
+
+
+class LLMOperation:
+    """A running LLM call, fed with what the provider says as it says it."""
+
+    __slots__ = (
+        "_chunks",
+        "_epoch",
+        "_level",
+        "_meter",
+        "_n_chunks",
+        "_open",
+        "_read_model",
+        "_rows",
+        "_serial",
+        "agent",
+        "lane",
+        "live",
+        "model",
+        "node",
+        "recorder",
+        "start_ns",
+        "task",
+        "told",
+    )
+
+    task: Running | None
+    live: LiveTask | None
+    node: Node | None
+    lane: int
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        parent: Enclosing | None,
+        model: str,
+        *,
+        race: bool = False,
+        detached: bool = False,
+        read_model: Callable[[], str] | None = None,
+    ) -> None:
+        """Start now. ``read_model`` is asked for the model's name when there is time, instead of ``model``."""
+        self._open = True
+        self.recorder = recorder
+        ledger = recorder.ledger
+        self._epoch = ledger.epoch
+        self.model = model
+        self._read_model = read_model
+        self.told: Told | None = None
+        self._meter: Meter | None = None
+        self._n_chunks = 0
+        self._serial = -1
+        self.start_ns = start_ns = recorder.clock.monotonic_ns()
+        if parent is None:
+            self.task = self.live = self.node = None
+            self.agent = UNKNOWN_AGENT
+            self.lane = 0
+        else:
+            self._stand_below(parent, detached=detached, race=race)
+        ledger.later(self._begin, start_ns)
+
+    def _stand_below(self, parent: Enclosing, *, detached: bool, race: bool) -> None:
+        """Take the place in the tree of the enclosing task."""
+        self.task = task = parent.task
+        self.agent = UNKNOWN_AGENT if task is None else task.agent
+        self.lane = lane = current_lane()
+        self.live = live = parent.live
+        self.node = None
+        if live is not None:
+            below = None if detached else node_below(self.recorder, parent, live, lane)
+            self.node = Node(LLM, below)
+            if race:
+                live.doubts.add("race")
+
+    def _begin(self, t_ns: int) -> None:
+        """Open the node and count the request as in flight to its model; a step of the ledger."""
+        recorder, task, live, node = self.recorder, self.task, self.live, self.node
+        if self._read_model is not None:
+            self.model = self._read_model()
+        model = self.model = self.model or UNKNOWN_MODEL
+        self._chunks: dict[int, int] | None = None
+        if task is not None:
+            task.counts["llm"] += 1
+        if live is not None and node is not None:
+            node.key = key = ("llm", model)
+            live.timeline.start(node, t_ns)
+            recorder.path_seen(live.agent, key)
+        self._rows = recorder.llm_seen(self.agent, model)
+        self._send(t_ns)
+
+    def _send(self, t_ns: int) -> None:
+        self._meter = meter = self.recorder.live.concurrency.meter(self.model, t_ns)
+        meter.change(1, t_ns)
+        self._level = meter.n
+
+    def telling(self) -> Told:
+        """Return what was told so far, to be added to."""
+        told = self.told
+        if told is None:
+            told = self.told = Told()
+        return told
+
+    def first_token(self, t_ns: int | None = None) -> None:
+        """Note the first content, reasoning or tool-call token; only the first call counts."""
+        told = self.telling()
+        if told.first_token_ns is None:
+            told.first_token_ns = end_of(self.recorder, self.start_ns, t_ns) - self.start_ns
+
+    def chunk(self, n_chunks: int = 1) -> None:
+        """Note streamed chunks of output: where tokens go among the levels of concurrency. Reads no clock."""
+        if self._serial != self.recorder.ledger.serial:
+            self._look_around()
+        self._n_chunks += n_chunks
+
+    def _look_around(self) -> None:
+        """Something happened since the last chunk: keep the chunks so far if the requests in flight changed."""
+        ledger = self.recorder.ledger
+        self._serial = ledger.serial
+        ledger.catch_up()
+        meter = self._meter
+        if meter is not None and meter.n != self._level:
+            self._turn(meter.n)
+
+    def _turn(self, n: int) -> None:
+        """Keep the chunks that came while so many requests were in flight; from now on there are ``n``."""
+        chunks = self._chunks
+        if chunks is None:
+            chunks = self._chunks = {}
+        if self._n_chunks:
+            chunks[self._level] = chunks.get(self._level, 0) + self._n_chunks
+            self._n_chunks = 0
+        self._level = n
+
+    def usage(
+        self,
+        prompt: int | None = None,
+        completion: int | None = None,
+        cached: int | None = None,
+        cache_write: int | None = None,
+        reasoning: int | None = None,
+    ) -> None:
+        """Set the tokens of the call, as its provider reports them; None where it does not. The last report counts."""
+        self.telling().usage = TokenUsage(prompt, completion, cached, cache_write, reasoning)
+
+    def set_model(self, name: str) -> None:
+        """Name the model, where the answer knows better than the request."""
+        if name and hasattr(self, "_open"):
+            self.recorder.ledger.later(self._send_elsewhere, name, self.recorder.clock.monotonic_ns())
+
+    def _send_elsewhere(self, name: str, t_ns: int) -> None:
+        if name == self.model:
+            return
+        if self._meter is not None:
+            self._turn(self._level)
+            self._meter.change(-1, t_ns)
+        self.model = name
+        self._rows = self.recorder.llm_seen(self.agent, name)
+        self._send(t_ns)
+
+    def phases(self, phases: Phases) -> None:
+        """Say where the wall clock of the call went."""
+        self.telling().phases = phases
+
+    def per_token(self, duration_ns: float) -> None:
+        """Set the time per output token from the provider's own times."""
+        self.telling().per_token_ns = duration_ns
+
+    def truncated(self, reason: Literal["context", "output_limit"]) -> None:
+        """Note that the prompt or the answer was cut."""
+        self.telling().truncation = reason
+
+    def attempt(self, outcome: Literal["ok", "retried", "failed"]) -> None:
+        """Count one HTTP attempt below this call; ``retried`` marks the time since the last one as thrown away."""
+        told = self.telling()
+        if outcome == "ok":
+            told.attempts_ok += 1
+        elif outcome == "failed":
+            told.attempts_failed += 1
+        elif outcome == "retried":
+            told.attempts_retried += 1
+            now_ns = self.recorder.clock.monotonic_ns()
+            told.retries = (*told.retries, (self.start_ns if told.attempt_ns is None else told.attempt_ns, now_ns))
+            told.attempt_ns = now_ns
+
+    def backoff(self) -> WaitOperation:
+        """Start the sleep before the next attempt; ``finish()`` what this returns when it is over."""
+        return WaitOperation(self.recorder, self, self.model, "backoff")
+
+    def arguments(self, *values: object, **named: object) -> None:
+        """Tell what was asked, to find calls that repeat; only a hash is kept."""
+        self.telling().arguments = fingerprint((values, named))
+
+    def result(self, value: object) -> None:
+        """Tell what was answered, to find calls that repeat; only a hash is kept."""
+        self.telling().result = fingerprint(value)
+
+    def finish(self, status: CallStatus = "success", error_type: str = "", t_ns: int | None = None) -> None:
+        """End the call; only the first end counts. ``t_ns`` is when, on the monotonic clock; now when None."""
+        self._over(t_ns, Ended(status if status in CALL_STATUSES else "error", error_type), None)
+
+    def fail(self, error: BaseException) -> None:
+        """End the call the way an exception ends it."""
+        how = ending(error)
+        self._over(None, Ended("error" if how == "failed" else how, error_type(error)), None)
+
+    def end(self, sum_up: SumUp, t_ns: int | None = None) -> None:
+        """End the call; ``sum_up(self)`` tells how it was, before anyone can see. Only the first end counts.
+
+        ``sum_up`` is called once, under the ledger's lock: it may look at this call only, and must be quick.
+        """
+        self._over(t_ns, Ended(), sum_up)
+
+    def discard(self) -> None:
+        """Forget the call: it turned out to be none, such as a request that only loads a model."""
+        self._over(None, Ended(), _no_call)
+
+    def _over(self, t_ns: int | None, how: Ended, sum_up: SumUp | None) -> None:
+        try:
+            del self._open  # one atomic step: of several threads that end it, one succeeds
+        except AttributeError:
+            return
+        recorder = self.recorder
+        try:
+            if self._epoch == recorder.ledger.epoch:
+                recorder.ledger.later(self._finish, end_of(recorder, self.start_ns, t_ns), how, sum_up)
+        except Exception as error:  # noqa: BLE001 -- the host never pays for our mistakes
+            recorder.guard.failed("llm", error)
+
+    def _finish(self, end_ns: int, how: Ended, sum_up: SumUp | None) -> None:
+        """End the node and the request in flight, and count the call by what was told; a step of the ledger."""
+        recorder, live = self.recorder, self.live
+        try:
+            ended = how if sum_up is None else sum_up(self)
+            told = self.told or NOTHING
+            was_counting = live is not None and self.node is not None and self._end_node(live, self.node, end_ns)
+            if self._meter is not None:
+                self._meter.change(-1, end_ns)
+            self._account(ended, told, end_ns, was_counting)
+            if ended is not None:
+                recorder.commit_llm(self._span(ended, told, end_ns), self._rows)
+                if told.phases is not None and live is not None:
+                    recorder.start_phases(live.agent, self.model)
+        except Exception as error:  # noqa: BLE001 -- the host never pays for our mistakes
+            recorder.guard.failed("llm", error)
+
+    def _end_node(self, live: LiveTask, node: Node, end_ns: int) -> bool:
+        """End the node; tell whether it had not ended with what encloses it."""
+        was_counting = node.end_ns is None
+        self.recorder.live.ended(live, node, end_ns)
+        return was_counting
+
+    def _account(self, ended: Ended | None, told: Told, end_ns: int, was_counting: bool) -> None:
+        """Add the call to its model's meter, to its task's tokens and to its task's tree; a part of a step."""
+        if ended is None:
+            if self.task is not None:
+                self.task.counts["llm"] -= 1
+            if self.node is not None:
+                self.node.key = ("own", "")
+            return
+        if self._meter is not None:
+            self._credit(self._meter, told, end_ns)
+        if self.node is not None and was_counting:
+            self.node.key = ("llm", self.model)
+            if told.phases is not None or told.retries:
+                tile_call(self.node, self.model, told.retries, told.phases)
+        if self.task is not None:
+            self._keep_fates(self.task, ended.status, told)
+
+    def _credit(self, meter: Meter, told: Told, end_ns: int) -> None:
+        """Credit output tokens to levels of concurrency: by chunk, else over the decode time."""
+        n_tokens = _count(told.usage.completion if told.usage is not None else None)
+        if n_tokens == 0:
+            return
+        if self._chunks is not None or self._n_chunks > 1:
+            self._turn(self._level)
+            meter.credit_chunks(n_tokens, self._chunks or {})
+            return
+        first_ns = self.start_ns + (told.first_token_ns or 0)
+        phases = told.phases
+        if phases is not None and phases.decode_ns > 0:
+            end_ns = max(self.start_ns, end_ns - max(0, phases.network_ns))
+            first_ns = max(self.start_ns, end_ns - phases.decode_ns)
+        meter.credit(n_tokens, meter.shares_ns(first_ns, end_ns))
+
+    def _keep_fates(self, task: Running, status: CallStatus, told: Told) -> None:
+        """Hold the call's tokens until its task ends: useful, repeated, or thrown away."""
+        repeated = (
+            told.arguments is not None
+            and told.result is not None
+            and task.waste.repeats("llm", self.model, told.arguments, told.result)
+        )
+        usage = told.usage
+        if usage is not None:
+            thrown_away = status in {"error", "timeout"}
+            fate = "retried" if thrown_away else "repeated" if repeated else "useful"
+            task.waste.add(self.model, "prompt", fate, _count(usage.prompt))
+            task.waste.add(self.model, "completion", fate, _count(usage.completion))
+
+    def _span(self, ended: Ended, told: Told, end_ns: int) -> LLMCall:
+        task = self.task
+        return LLMCall(
+            self.agent,
+            self.model,
+            ended.status,
+            self.start_ns,
+            end_ns,
+            told.first_token_ns,
+            told.per_token_ns,
+            told.usage,
+            told.phases,
+            ended.error_type,
+            told.truncation,
+            told.attempts_ok,
+            told.attempts_retried,
+            told.attempts_failed,
+            "" if task is None else task.task_id,
+            "" if task is None else task.trace_id,
+        )
+
+    @property
+    def task_id(self) -> str:
+        """The id of the task it belongs to, empty outside any."""
+        return "" if self.task is None else self.task.task_id
+
+    def __del__(self) -> None:
+        abandon(self)
+
+
+NOTHING = Told()
+"""What a call tells that tells nothing; never written to."""
+
+
+def _no_call(_: LLMOperation) -> None:
+    return None
+
+
+def tile_call(node: Node, model: str, retries: tuple[tuple[int, int], ...], phases: Phases | None) -> None:
+    """Give a finished call its attempts that were repeated and its phases as children that tile it.
+
+    Phases follow each other after the last attempt that was repeated and its back-off, each cut at the call's end.
+    """
+    end_ns = node.end_ns or node.start_ns
+    for start_ns, until_ns in retries:
+        node.tile(("retry", model), max(start_ns, node.start_ns), min(until_ns, end_ns))
+    if phases is None:
+        return
+    t_ns = max((child.end_ns or 0 for child in node.children or ()), default=node.start_ns)
+    lengths = (phases.client_wait_ns, phases.queue_ns, phases.load_ns, phases.prefill_ns, phases.decode_ns)
+    for phase, length_ns in zip(PHASES_IN_ORDER, lengths, strict=False):
+        until_ns = min(t_ns + length_ns, end_ns)
+        if until_ns > t_ns:
+            node.tile((phase, model), t_ns, until_ns)
+            t_ns = until_ns
+    if t_ns < end_ns:
+        node.tile(("network", model), t_ns, end_ns)
+
+
+def _count(amount: object) -> int:
+    """Return a token count as it counts: whole and above zero, else none."""
+    return amount if isinstance(amount, int) and amount > 0 else 0
