@@ -118,14 +118,18 @@ def _flag(option: click.Option, context: click.Context, path: str) -> str:
     assert record is not None, f"{path} {option.name} is hidden"
     names, meaning = (text.replace("|", "\\|") for text in record)
     meaning = re.sub(r"\s*\[default: ([^\]]*)\]", r" Default: \1.", meaning)
-    meaning = re.sub(r"([;[]) ?(\d*)(?:<=)?x(?:[<>]=)(\d*)\]?\.?", _bounds, meaning).replace("<", "\\<").strip()
+    meaning = (
+        re.sub(r" *([;[]) ?(\d+(?:\.\d+)?)?(?:<=)?x[<>]=(\d+(?:\.\d+)?)\]?\.?", _bounds, meaning)
+        .replace("<", "\\<")
+        .strip()
+    )
     return f"| `{names.replace(' / ', '`, `').replace(' RANGE', '')}` | {meaning} |"
 
 
 def _bounds(found: re.Match[str]) -> str:
     low, high = (found[2], found[3]) if found[2] else (found[3], "")
     says = f"{low} to {high}" if high else f"{low} or more"
-    return f"; {says}." if found[1] == ";" else f"{says[:1].upper()}{says[1:]}."
+    return f"; {says}." if found[1] == ";" else f" {says[:1].upper()}{says[1:]}."
 
 
 # --- PromQL ----------------------------------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ def command(
     for note in (*result.warnings, *result.infos):
         print(f"agentgauge: {note}", file=sys.stderr)
     if not as_json and _is_empty(result):
-        for hint in _hints(promql):
+        for hint in _hints(promql, is_instant=range_ is None):
             print(f"agentgauge: {hint}", file=sys.stderr)
     if as_json:
         sys.stdout.write(success(result_data(result, end_ms), result.warnings, result.infos).decode() + "\n")
@@ -119,15 +119,18 @@ def _is_empty(result: Result) -> bool:
     return result.kind in {"vector", "matrix"} and not result.steps.present.any()
 
 
-def _hints(promql: str) -> list[str]:
-    """Name the metrics that were meant by names that look like ours and are not."""
+def _hints(promql: str, is_instant: bool) -> list[str]:
+    """Name the metrics that were meant by names that look like ours, and where to look for those that are."""
     known = [row.name + ending for row in METRICS.values() for ending in _ENDINGS[row.type]]
+    names = list(dict.fromkeys(_OUR_NAMES.findall(promql)))
     hints = []
-    for name in dict.fromkeys(_OUR_NAMES.findall(promql)):
+    for name in names:
         if name in METRICS and name not in known:
             hints.append(f"{name} is a histogram: ask for {name}_bucket, {name}_sum or {name}_count")
         elif close := [] if name in known else get_close_matches(name, known, 1, 0.85):
             hints.append(f"agentgauge writes no metric {name}; did you mean {close[0]}?")
+    if not hints and is_instant and any(name in known for name in names):
+        hints.append("nothing now; processes that ended are history: ask with --range 1h, or last_over_time(…[1h])")
     return hints
 
 
