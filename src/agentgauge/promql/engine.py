@@ -20,6 +20,7 @@ from agentgauge.promql.annotations import Annotations
 from agentgauge.promql.binary import binary
 from agentgauge.promql.functions import FUNCTIONS
 from agentgauge.promql.fused import FUSED
+from agentgauge.promql.memory import LabelMemory
 from agentgauge.promql.naming import drop_flagged_names, drop_names
 from agentgauge.promql.nodes import (
     Aggregate,
@@ -39,6 +40,7 @@ from agentgauge.promql.plan import PlanOptions, plan
 from agentgauge.promql.ranking import RANKINGS, count_values, ranked
 from agentgauge.promql.scope import Budget, Options, Query, Scope
 from agentgauge.promql.selectors import instant_vector, raw_samples, sample_times
+from agentgauge.promql.sharing import families
 from agentgauge.promql.source import Source
 from agentgauge.promql.tree import bare, is_step_invariant, repeated_selectors
 from agentgauge.promql.values import Scalar, Text, Value, Vector
@@ -57,6 +59,7 @@ class Engine:
     def __init__(self, source: Source, options: Options | None = None) -> None:
         self._source = source
         self._options = options or Options()
+        self._memory = LabelMemory()
 
     def query(
         self, text: str, t_ms: int, *, lookback_ms: int | None = None, check: Callable[[], None] = no_check
@@ -96,6 +99,8 @@ class Engine:
             check,
             instant=window.step_ms == 0,
             repeated=repeated_selectors(node),
+            families=families(node),
+            memory=self._memory,
         )
         query.budget.admit((window.end_ms - window.start_ms) // (window.step_ms or 1))
         times = np.arange(window.start_ms, window.end_ms + 1, window.step_ms or 1, dtype=np.int64)
@@ -159,6 +164,7 @@ def evaluate(scope: Scope, node: Node) -> Value:
     else:
         value = _dispatch(scope, node)
     kept = sum(block.table.values.size for blocks in scope.query.decoded.values() for block in blocks)
+    kept += sum(one.vector.n_cells for one in scope.query.folded.values() if one.vector is not None)
     scope.query.budget.held = max(held, kept)
     scope.query.budget.hold(value.n_cells if isinstance(value, Vector) else scope.n_steps)
     return value

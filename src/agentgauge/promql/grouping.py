@@ -73,3 +73,25 @@ class Positions:
         starts = self.starts[owner] + nth * n_most
         sizes = np.minimum(n_most, self.sizes[owner] - nth * n_most)
         return Positions(self.order, starts, sizes), owner
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """The groups of one block's series.
+
+    ``positions.order`` (m,) holds the numbers of the series that take part. ``as_they_stand``: all do, group by group.
+    """
+
+    labels: Sequence[Labels]
+    positions: Positions
+    as_they_stand: bool
+
+    @classmethod
+    def of(cls, series: Sequence[Labels], key: Callable[[Labels], Labels], some: NDArray[np.intp] | None) -> Grouping:
+        """Group a block's series, or ``some`` of them."""
+        groups = Groups(key)
+        numbers = groups.of(series if some is None else [series[i] for i in some.tolist()])
+        at = Positions.of(numbers, len(groups))
+        in_order = some is None and bool((at.order[1:] > at.order[:-1]).all())
+        order = at.order if some is None else some[at.order]
+        return cls(groups.labels, Positions(order, at.starts, at.sizes), in_order)

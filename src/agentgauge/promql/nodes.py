@@ -147,3 +147,25 @@ class Window:
     start_ms: int
     end_ms: int
     step_ms: int = 0
+
+
+def bare(node: Node) -> Node:
+    """Take off parentheses."""
+    while isinstance(node, Paren):
+        node = node.expr
+    return node
+
+
+def children(node: Node) -> tuple[Node, ...]:
+    """Return what a node is evaluated from, from left to right; a range's selector is part of the range."""
+    match node:
+        case Paren() | Negate() | Subquery():
+            return (node.expr,)
+        case Binary():
+            return (node.left, node.right)
+        case Aggregate():
+            return (node.expr,) if node.param is None else (node.expr, node.param)
+        case Call():
+            return node.args
+        case _:
+            return ()

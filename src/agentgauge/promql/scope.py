@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -14,8 +14,11 @@ from agentgauge.model.labels import Matcher
 from agentgauge.model.series import Times
 from agentgauge.promql.annotations import Annotations
 from agentgauge.promql.blocks import SampleBlock
-from agentgauge.promql.nodes import At, AtEdge
+from agentgauge.promql.memory import LabelMemory
+from agentgauge.promql.nodes import Aggregate, At, AtEdge
+from agentgauge.promql.sharing import Family
 from agentgauge.promql.source import Source
+from agentgauge.promql.values import Vector
 
 _LEGACY_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
@@ -69,11 +72,28 @@ class Budget:
             raise ExecutionError("query processing would load too many samples into memory in query execution")
 
 
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """A finished aggregation: what it gave, None when it must be taken another way; the metrics it was made from."""
+
+    vector: Vector | None
+    names: tuple[str, ...] = ()
+
+    def copy(self) -> Folded:
+        """Return the same for one more asker, who may write into it."""
+        if self.vector is None:
+            return self
+        one = self.vector
+        copied = Vector(one.labels, one.values.copy(), one.present.copy(), one.drop_name.copy(), one.ordered)
+        return Folded(copied, self.names)
+
+
 @dataclass(slots=True)
 class Query:
     """One query under evaluation. ``start_ms`` and ``end_ms`` are those of the whole query: what ``@ start()`` means.
 
     ``repeated``: matchers that stand in the query more than once; their decoded blocks are kept in ``decoded``.
+    ``families``: aggregations that are folded together; what was folded for another one's sake waits in ``folded``.
     """
 
     source: Source
@@ -87,6 +107,9 @@ class Query:
     instant: bool
     repeated: frozenset[tuple[Matcher, ...]] = frozenset()
     decoded: dict[object, list[SampleBlock]] = field(default_factory=dict)
+    families: Mapping[Aggregate, Family] = field(default_factory=dict)
+    folded: dict[object, Folded] = field(default_factory=dict)
+    memory: LabelMemory = field(default_factory=LabelMemory)
 
     def at_ms(self, at: At) -> int | None:
         """Resolve the argument of an ``@`` modifier."""

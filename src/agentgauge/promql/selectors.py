@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agentgauge.model.labels import Labels, Matcher
+from agentgauge.model.labels import METRIC_NAME, Labels, Matcher
 from agentgauge.model.series import Mask, RaggedBlock, Times, Values
 from agentgauge.promql.blocks import SampleBlock, whole_blocks
 from agentgauge.promql.naming import without_name
@@ -38,12 +38,16 @@ CACHED_CELLS = 8_000_000
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """Blocks and where to look into them. Shapes: ends_ms (K,). ``drop_name``: flags of a subquery's series."""
+    """Blocks and where to look into them. Shapes: ends_ms (K,).
+
+    ``drop_name``: flags of a subquery's series. ``one_metric``: all series have the same name.
+    """
 
     blocks: Iterator[SampleBlock]
     ends_ms: Times
     range_ms: int
     drop_name: dict[Labels, bool] | None = None
+    one_metric: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ class DenseResult:
     """Values of series that share presence. Each tile: steps (k,), values (k, S) at these steps; others are absent."""
 
     labels: Sequence[Labels]
-    tiles: Iterator[tuple[NDArray[np.intp], Values]]
+    tiles: Iterator[tuple[NDArray[np.intp] | slice, Values]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,8 @@ def lookup(scope: Scope, node: Selector | Range | Subquery, evaluate: Evaluate) 
     start = int(ends.min()) - range_ms + (0 if scope.query.options.closed else 1)
     keep_stale = isinstance(node, Selector)
     blocks = _blocks(scope.query, selector.matchers, start, int(ends.max()), keep_stale=keep_stale)
-    return Lookup(blocks, ends, range_ms)
+    named = any(matcher.name == METRIC_NAME and matcher.op == "=" for matcher in selector.matchers)
+    return Lookup(blocks, ends, range_ms, one_metric=named)
 
 
 def _blocks(
@@ -162,7 +167,7 @@ def results(scope: Scope, where: Lookup, call: WindowCall) -> Iterator[BlockResu
 
 def _dense_tiles(
     scope: Scope, block: SampleBlock, where: Lookup, call: WindowCall
-) -> Iterator[tuple[NDArray[np.intp], Values]]:
+) -> Iterator[tuple[NDArray[np.intp] | slice, Values]]:
     closed = scope.query.options.closed
     lo, hi = dense_rows(block.table.t_ms, where.ends_ms, where.range_ms, closed=closed)
     steps = np.flatnonzero(_kept(lo, hi, block.stale, call.min_samples))
@@ -170,8 +175,8 @@ def _dense_tiles(
     n_slice = max(1, slice_cells(lo, hi) // max(1, block.table.values.shape[1]))
     for start in range(0, len(steps), n_slice):
         scope.query.check()
-        part = steps[start : start + n_slice]
-        yield part, call.kernel(windows.subset(_as_slice(part)), *(param[part] for param in call.params))
+        part = _as_slice(steps[start : start + n_slice])
+        yield part, call.kernel(windows.subset(part), *(param[part] for param in call.params))
 
 
 def _as_slice(index: NDArray[np.intp]) -> NDArray[np.intp] | slice:
@@ -237,7 +242,7 @@ def _whole(result: BlockResult, n_steps: int) -> tuple[Values, Mask]:
     values = np.zeros((len(result.labels), n_steps))
     at_step = np.zeros(n_steps, np.bool_)
     for steps, tile in result.tiles:
-        values[:, _as_slice(steps)] = tile.T
+        values[:, steps] = tile.T
         at_step[steps] = True
     return values, np.broadcast_to(at_step, values.shape)
 

@@ -19,14 +19,11 @@ from agentgauge.promql.nodes import (
     Selector,
     String,
     Subquery,
+    bare,
+    children,
 )
 
-
-def bare(node: Node) -> Node:
-    """Take off parentheses."""
-    while isinstance(node, Paren):
-        node = node.expr
-    return node
+__all__ = ["bare", "is_step_invariant", "repeated_selectors", "selectors"]
 
 
 def repeated_selectors(node: Node) -> frozenset[tuple[Matcher, ...]]:
@@ -37,25 +34,12 @@ def repeated_selectors(node: Node) -> frozenset[tuple[Matcher, ...]]:
 
 def selectors(node: Node) -> Iterator[Selector]:
     """Yield all selectors, from left to right."""
-    match node:
-        case Selector():
-            yield node
-        case Range():
-            yield node.selector
-        case Paren() | Negate() | Subquery():
-            yield from selectors(node.expr)
-        case Binary():
-            yield from selectors(node.left)
-            yield from selectors(node.right)
-        case Aggregate():
-            yield from selectors(node.expr)
-            if node.param is not None:
-                yield from selectors(node.param)
-        case Call():
-            for arg in node.args:
-                yield from selectors(arg)
-        case _:
-            return
+    if isinstance(node, Selector):
+        yield node
+    elif isinstance(node, Range):
+        yield node.selector
+    for child in children(node):
+        yield from selectors(child)
 
 
 def is_step_invariant(node: Node) -> bool:

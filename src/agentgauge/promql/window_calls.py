@@ -6,28 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from agentgauge.errors import ExecutionError
-from agentgauge.model.labels import METRIC_NAME, Labels, label_value
+from agentgauge.promql.folding import fold_all, metric_names
 from agentgauge.promql.functions import FUNCTIONS, Function
 from agentgauge.promql.functions.elementwise import absence, scalar_arg
 from agentgauge.promql.functions.over_time import present_over_time
-from agentgauge.promql.fused import Fold
-from agentgauge.promql.grouping import Groups, group_key
-from agentgauge.promql.naming import SAME_LABELSET, drop_names, without_name
+from agentgauge.promql.naming import drop_names
 from agentgauge.promql.nodes import Aggregate, Call, Range, Selector, Subquery
-from agentgauge.promql.scope import Scope
-from agentgauge.promql.selectors import (
-    BlockResult,
-    DenseResult,
-    Evaluate,
-    RaggedResult,
-    WindowCall,
-    collected,
-    lookup,
-    results,
-)
+from agentgauge.promql.scope import Folded, Scope
+from agentgauge.promql.selectors import Evaluate, RaggedResult, WindowCall, collected, lookup, results
+from agentgauge.promql.sharing import Member
 from agentgauge.promql.tree import bare, is_step_invariant
-from agentgauge.promql.values import Vector, vector_of
+from agentgauge.promql.values import Vector
 from agentgauge.promql.windows import Windows
 
 _COUNTER_SUFFIXES = ("_total", "_sum", "_count", "_bucket")
@@ -37,7 +26,7 @@ def over_windows(scope: Scope, node: Call, function: Function, evaluate: Evaluat
     """Evaluate a function over a range vector."""
     call, matrix = _window_call(scope, node, function, evaluate)
     vector = collected(scope, lookup(scope, matrix, evaluate), call)
-    _annotate(scope, node, vector.labels, call)
+    _annotate(scope, node, metric_names(vector.labels), call)
     return vector if function.keeps_name else drop_names(scope, vector, strict=True)
 
 
@@ -57,13 +46,13 @@ def _window_call(
     return WindowCall(function.over, tuple(params), function.min_samples), matrix
 
 
-def _annotate(scope: Scope, node: Call, labels: Sequence[Labels], call: WindowCall) -> None:
+def _annotate(scope: Scope, node: Call, names: Sequence[str], call: WindowCall) -> None:
     """Say what there is to say about the metrics that gave a result, and about the arguments."""
-    if not labels:
+    if not names:
         return
     notes, pos = scope.query.annotations, node.args[0].pos
     if node.function in {"rate", "increase"}:
-        for name in dict.fromkeys(label_value(series, METRIC_NAME) for series in labels):
+        for name in names:
             if name and not name.endswith(_COUNTER_SUFFIXES):
                 notes.maybe_no_counter(name, pos)
     if node.function == "quantile_over_time":
@@ -92,39 +81,42 @@ def fused(scope: Scope, node: Aggregate, evaluate: Evaluate) -> Vector | None:
     if scope.n_steps > 1 and is_step_invariant(inner):
         return None
     if isinstance(inner, Selector):
-        return _folded(scope, node, inner, WindowCall(Windows.last), None, evaluate)
-    function = FUNCTIONS.get(inner.function) if isinstance(inner, Call) else None
-    if not isinstance(inner, Call) or function is None or function.over is None:
-        return None
-    if not any(isinstance(bare(arg), Range) for arg in inner.args):
-        return None
-    call, matrix = _window_call(scope, inner, function, evaluate)
-    return _folded(scope, node, matrix, call, None if function.keeps_name else inner, evaluate)
+        where: Selector | Range | Subquery = inner
+        call, drops = WindowCall(Windows.last), None
+    else:
+        function = FUNCTIONS.get(inner.function) if isinstance(inner, Call) else None
+        if not isinstance(inner, Call) or function is None or function.over is None:
+            return None
+        if not any(isinstance(bare(arg), Range) for arg in inner.args):
+            return None
+        call, where = _window_call(scope, inner, function, evaluate)
+        drops = None if function.keeps_name else inner
+    folded = _folded(scope, node, where, call, evaluate, drops_name=drops is not None)
+    if drops is not None:
+        _annotate(scope, drops, folded.names, call)
+    return folded.vector
 
 
 def _folded(
-    scope: Scope, node: Aggregate, where: Selector | Range | Subquery, call: WindowCall, drops: Call | None,
-    evaluate: Evaluate,
-) -> Vector | None:  # fmt: skip
-    """Fold block by block. ``drops`` is the call when its function drops the name."""
-    delayed = scope.query.options.delayed_name_removal
-    fold, seen = Fold(node.op, Groups(group_key(node)), scope.n_steps), []
-    for result in results(scope, lookup(scope, where, evaluate), call):
-        short = result if drops is None or delayed else _nameless(result)
-        rows = fold.add(short)
-        if drops is not None:
-            _annotate(scope, drops, [result.labels[i] for i in rows], call)
-            seen += [short.labels[i] for i in rows]
-    if not delayed and len(set(seen)) != len(seen):
-        raise ExecutionError(SAME_LABELSET)
-    answer = fold.result()
-    if answer is None:
-        return None
-    return vector_of(fold.groups.labels, *answer, np.full(len(fold.groups), drops is not None and delayed))
+    scope: Scope, node: Aggregate, where: Selector | Range | Subquery, call: WindowCall,
+    evaluate: Evaluate, *, drops_name: bool,
+) -> Folded:  # fmt: skip
+    """Fold an aggregation, and with it all of its family, unless that was done for another member."""
+    query, steps = scope.query, (int(scope.t_ms[0]), int(scope.t_ms[-1]), scope.n_steps)
+    family = query.families.get(node)
+    if family is None:
+        [folded] = fold_all(scope, (Member(node),), lookup(scope, where, evaluate), call, drops_name=drops_name)
+        return folded
+    if (node, steps) not in query.folded:
+        widest = _windows_of(family.members[0].node)
+        found = fold_all(scope, family.members, lookup(scope, widest, evaluate), call, drops_name=drops_name)
+        for member, one in zip(family.members, found, strict=True):
+            query.folded[member.node, steps] = one
+    return query.folded[node, steps].copy()
 
 
-def _nameless(result: BlockResult) -> BlockResult:
-    labels = [without_name(series) for series in result.labels]
-    if isinstance(result, DenseResult):
-        return DenseResult(labels, result.tiles)
-    return RaggedResult(labels, result.values, result.present)
+def _windows_of(node: Aggregate) -> Selector | Range:
+    inner = bare(node.expr)
+    where = bare(inner.args[0]) if isinstance(inner, Call) else inner
+    assert isinstance(where, (Selector, Range)), "BUG: a family of no windows"
+    return where
