@@ -8,6 +8,7 @@ export interface PanelDef {
   title: string
   question: string
   kind: 'tile' | 'chart' | 'column'
+  page: 'overview' | 'doctor'
   unit: string
   help: string
   source: string
@@ -54,6 +55,26 @@ export interface Target {
 export interface InstantSeries {
   metric: Labels
   value: [number, string]
+}
+
+export type Verdict = 'ok' | 'warn' | 'bad' | 'unknown'
+
+/** One check of the doctor: what it looked at, what it saw, and the command that mends it. */
+export interface Finding {
+  check: string
+  title: string
+  group: string
+  verdict: Verdict
+  looked_at: string
+  detail: string
+  mend: string
+}
+
+export interface Diagnosis {
+  t_ms: number
+  healthy: boolean
+  counts: Record<Verdict, number>
+  findings: Finding[]
 }
 
 interface Envelope<T> {
@@ -103,6 +124,8 @@ export const fetchPanels = (rangeS: number, agent: string) => json<Panels>(`api/
 
 export const fetchOverview = (rangeS: number, agent: string, tMs?: number) =>
   json<Tick>(`api/overview?${viewParams(rangeS, agent)}${tMs ? `&t_ms=${Math.round(tMs)}` : ''}`)
+
+export const fetchDoctor = () => json<Diagnosis>('api/doctor')
 
 export const liveUrl = (rangeS: number, agent: string) => `api/live?${viewParams(rangeS, agent)}`
 

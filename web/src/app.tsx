@@ -4,6 +4,7 @@ import { ago } from './format'
 import { behindMs, connection, pause, resume } from './live'
 import { Help, helpOpen } from './parts/help'
 import { Icon } from './parts/icons'
+import { Doctor } from './pages/doctor'
 import { Explore } from './pages/explore'
 import { Overview } from './pages/overview'
 import { Targets } from './pages/targets'
@@ -63,6 +64,8 @@ function PageBody() {
       return <Targets />
     case 'explore':
       return <Explore />
+    case 'doctor':
+      return <Doctor />
   }
 }
 

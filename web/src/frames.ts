@@ -14,7 +14,7 @@ import {
 } from './api'
 import { legendOf } from './format'
 import { bounds, follows } from './range'
-import { agentPattern, fixedNow, nowMs, range } from './state'
+import { agentPattern, fixedNow, nowMs, page, range } from './state'
 
 export type FrameState = 'loading' | 'ok' | 'absent' | 'empty' | 'error'
 
@@ -43,13 +43,13 @@ export function frameOf(panelId: string): Signal<Frame> {
   return frame
 }
 
-export function panelsOf(kind: PanelDef['kind']): PanelDef[] {
-  return panels.value?.panels.filter((panel) => panel.kind === kind) ?? []
+export function panelsOf(kind: PanelDef['kind'], page: PanelDef['page'] = 'overview'): PanelDef[] {
+  return panels.value?.panels.filter((panel) => panel.kind === kind && panel.page === page) ?? []
 }
 
 /** A tile's sparkline is a chart too, unless its value is picked among several series. */
 function isDrawn(panel: PanelDef): boolean {
-  return panel.kind === 'chart' || (panel.kind === 'tile' && !panel.hints.pick)
+  return panel.page === 'overview' && (panel.kind === 'chart' || (panel.kind === 'tile' && !panel.hints.pick))
 }
 
 /** Least width of young data on display: three points should not look like a history. */
@@ -57,7 +57,7 @@ const YOUNG_WIDTH_MS = 60_000
 
 /** Where the charts begin: at the range's start, or, while everything is younger than that, where the data begins. */
 export const beginMs = computed<number | null>(() => {
-  const drawn = panels.value?.panels.filter((panel) => panel.kind === 'chart').map((panel) => frameOf(panel.id).value) ?? []
+  const drawn = panels.value?.panels.filter((panel) => panel.kind === 'chart' && panel.page === page.value).map((panel) => frameOf(panel.id).value) ?? []
   return beginOf(drawn)
 })
 
@@ -96,6 +96,27 @@ export async function load(): Promise<void> {
     })
     const grid = gridOf(span.startMs, span.endMs, table.step_s * 1000)
     await Promise.all(table.panels.filter(isDrawn).map((panel) => loadPanel(panel, grid, mine.signal)))
+  } catch (error) {
+    if (!mine.signal.aborted) failure.value = error instanceof Error ? error.message : String(error)
+  }
+}
+
+/** Ask for the charts of a page that no tick feeds; each call moves them on to now. */
+export async function loadChartsOf(wanted: PanelDef['page']): Promise<void> {
+  loading?.abort()
+  const mine = (loading = new AbortController())
+  const span = bounds(range.value, nowMs())
+  if (!span) return
+  try {
+    const [table, names] = await Promise.all([fetchPanels((span.endMs - span.startMs) / 1000, ''), metricNames()])
+    if (mine.signal.aborted) return
+    batch(() => {
+      panels.value = table
+      known.value = new Set(names)
+      failure.value = ''
+    })
+    const grid = gridOf(span.startMs, span.endMs, table.step_s * 1000)
+    await Promise.all(panelsOf('chart', wanted).map((panel) => loadPanel(panel, grid, mine.signal)))
   } catch (error) {
     if (!mine.signal.aborted) failure.value = error instanceof Error ? error.message : String(error)
   }

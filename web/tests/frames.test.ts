@@ -10,7 +10,7 @@ const TABLE: Panels = {
   range_s: 900,
   panels: [
     {
-      id: 'chart', title: 'Chart', question: '?', kind: 'chart', unit: 'tasks/s', help: '', source: 'ag.task()',
+      id: 'chart', title: 'Chart', question: '?', kind: 'chart', page: 'overview', unit: 'tasks/s', help: '', source: 'ag.task()',
       metrics: ['agent_tasks_total'], window_s: 20, queries: [{ expr: 'up', legend: '{{agent}}' }], hints: {},
     },
   ],

@@ -8,7 +8,7 @@ export const helpOpen = signal(false)
 
 const KEYS: [string, string][] = [
   ['?', 'this help'],
-  ['g o · g t · g e', 'Overview · Targets · Explore'],
+  ['g o · g t · g e · g d', 'Overview · Targets · Explore · Doctor'],
   ['space', 'pause, resume'],
   ['[ ]', 'half a range back, forth'],
   ['drag', 'zoom all charts'],
