@@ -82,15 +82,10 @@ def _change(key: Key, before: Account, after: Account) -> Change:
     per_call_0, per_call_1 = s0 / n0 if n0 else 0.0, s1 / n1 if n1 else 0.0
     per_call_0, per_call_1 = (per_call_0 if n0 else per_call_1), (per_call_1 if n1 else per_call_0)
     n0, n1 = n0 / before.n_tasks, n1 / after.n_tasks
-    return Change(
-        key,
-        n0,
-        n1,
-        per_call_0,
-        per_call_1,
-        (n1 - n0) * (per_call_1 + per_call_0) / 2,
-        (per_call_1 - per_call_0) * (n1 + n0) / 2,
-    )
+    more_s = (n1 - n0) * (per_call_1 + per_call_0) / 2
+    # The second term of the formula, as what the first leaves: so the sum is exact in floats too.
+    slower_s = (s1 / after.n_tasks - s0 / before.n_tasks) - more_s
+    return Change(key, n0, n1, per_call_0, per_call_1, more_s, slower_s)
 
 
 def _calls(key: Key, account: Account) -> float:

@@ -6,10 +6,10 @@ import random
 from dataclasses import dataclass
 
 import pytest
+from tests.unit.why.programs import GRAIN, Key, Kind, Machine, keys_of, random_program
 
 from agentgauge.record.path import path_and_solo
 from agentgauge.why.whatif import waits_for, what_if
-from tests.unit.why.programs import GRAIN, Key, Kind, Machine, keys_of, random_program
 
 ROUNDING_NS = 16
 """Path seconds are committed as integers: each label may be off by less than one."""
