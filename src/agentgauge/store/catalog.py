@@ -20,6 +20,7 @@ from agentgauge.model.series import Values
 from agentgauge.store.growing import Growing
 from agentgauge.store.head import Ring, RowView
 from agentgauge.store.index import CompileRegex, Index
+from agentgauge.store.places import Placed, PlaceCache, Places
 
 NEVER_MS = -(1 << 62)
 FOREVER_MS = 1 << 62
@@ -91,10 +92,23 @@ class Wanted:
     """Columns of one group that a query needs; ``view`` is the group's ring when the query was planned."""
 
     group: Group
-    columns: NDArray[np.int64]
-    series: NDArray[np.int64]
-    labels: Sequence[Labels]
+    places: Places
     view: RowView
+
+    @property
+    def columns(self) -> NDArray[np.int64]:
+        """The columns, ascending."""
+        return self.places.columns
+
+    @property
+    def series(self) -> NDArray[np.int64]:
+        """The series in these columns."""
+        return self.places.series
+
+    @property
+    def labels(self) -> Sequence[Labels]:
+        """The label sets of these series."""
+        return self.places.labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +132,7 @@ class Catalog:
         self._group_of = Growing(np.int32)
         self._column_of = Growing(np.int32)
         self._others: dict[int, list[tuple[int, int]]] = {}
+        self._placed = PlaceCache()
 
     def add_group(self, group: Group) -> None:
         """Take a group; the highest epoch of a key is its current one."""
@@ -129,6 +144,7 @@ class Catalog:
 
     def add_series(self, series_id: int, labels: Labels) -> Labels:
         """Take a series; ids ascend, gaps are allowed."""
+        self._placed.clear()
         while len(self._group_of) <= series_id:
             self._group_of.append(-1)
             self._column_of.append(-1)
@@ -136,6 +152,7 @@ class Catalog:
 
     def add_column(self, group: Group, series_id: int, first_ms: int = FOREVER_MS, last_ms: int = NEVER_MS) -> None:
         """Give a series the next column of a group."""
+        self._placed.clear()
         column = group.n_columns
         group.series.append(series_id)
         group.first_ms.append(first_ms)
@@ -155,6 +172,7 @@ class Catalog:
 
     def remove_groups(self, groups: Sequence[Group]) -> None:
         """Forget groups, and the series that live in no other."""
+        self._placed.clear()
         alone = self.orphans(groups)
         gone = {group.id for group in groups}
         for group in groups:
@@ -182,26 +200,25 @@ class Catalog:
 
     def plan(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> SelectPlan:
         """Find the columns whose samples may match and lie in the window."""
-        ids = self.index.match(matchers)
-        if not len(ids):
-            return SelectPlan((), ())
-        several = np.zeros(len(ids), np.bool_)
-        if self._others:
-            several = np.isin(ids, np.fromiter(self._others, np.int64, len(self._others)))
-        places = [
-            np.column_stack(
-                (self._group_of.view()[ids[~several]], self._column_of.view()[ids[~several]], ids[~several])
-            )
-        ]
+        known = self._placed.get(matchers)
+        if known is None:
+            ids = self.index.match(matchers)
+            several = np.zeros(len(ids), np.bool_)
+            if self._others:
+                several = np.isin(ids, np.fromiter(self._others, np.int64, len(self._others)))
+            known = Placed(self._by_group(self._last_places(ids[~several])), ids[several])
+            self._placed.put(matchers, known)
         split: list[tuple[int, int, int]] = []
-        for series_id in ids[several].tolist():
+        alone: list[tuple[int, int, int]] = []
+        for series_id in known.several.tolist():
             found = [p for p in self.placements(series_id) if self._overlaps(p, start_ms, end_ms)]
-            if len(found) == 1:
-                places.append(np.array([(*found[0], series_id)]))
-            else:
-                split += [(*place, series_id) for place in found]
-        whole = self._by_group(np.concatenate(places).astype(np.int64), start_ms, end_ms)
-        return SelectPlan(whole, self._by_group(np.array(split, np.int64).reshape(-1, 3), start_ms, end_ms))
+            (alone if len(found) == 1 else split).extend((*place, series_id) for place in found)
+        whole = known.by_group
+        if alone:
+            everything = np.concatenate([np.array(alone, np.int64), *(_rows(*one) for one in whole)])
+            whole = self._by_group(everything)
+        apart = self._by_group(np.array(split, np.int64).reshape(-1, 3))
+        return SelectPlan(self._wanted(whole, start_ms, end_ms), self._wanted(apart, start_ms, end_ms))
 
     def live(self, ids: NDArray[np.int64], start_ms: int, end_ms: int) -> NDArray[np.int64]:
         """Return those series that may have samples in the window."""
@@ -221,16 +238,32 @@ class Catalog:
         group, column = self.groups[place[0]], place[1]
         return bool(group.first_ms.view()[column] <= end_ms and group.last_ms.view()[column] >= start_ms)
 
-    def _by_group(self, places: NDArray[np.int64], start_ms: int, end_ms: int) -> tuple[Wanted, ...]:
-        wanted = []
+    def _last_places(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.column_stack((self._group_of.view()[ids], self._column_of.view()[ids], ids)).astype(np.int64)
+
+    def _by_group(self, places: NDArray[np.int64]) -> tuple[tuple[int, Places], ...]:
+        """Sort (group id, column, series id) rows by group, then column."""
+        found = []
         for group_id in np.unique(places[:, 0]).tolist():
-            group = self.groups[group_id]
             mine = places[places[:, 0] == group_id]
             mine = mine[np.argsort(mine[:, 1], kind="stable")]
-            columns = mine[:, 1]
+            labels = tuple(self.index.labels(i) for i in mine[:, 2].tolist())
+            found.append((group_id, Places(mine[:, 1].copy(), mine[:, 2].copy(), labels)))
+        return tuple(found)
+
+    def _wanted(
+        self, by_group: Sequence[tuple[int, Places]], start_ms: int, end_ms: int
+    ) -> tuple[Wanted, ...]:
+        """Leave out the columns without samples in the window."""
+        wanted = []
+        for group_id, places in by_group:
+            group = self.groups[group_id]
+            columns = places.columns
             live = (group.first_ms.view()[columns] <= end_ms) & (group.last_ms.view()[columns] >= start_ms)
             if live.any():
-                ids = mine[live, 2]
-                labels = [self.index.labels(i) for i in ids.tolist()]
-                wanted.append(Wanted(group, columns[live], ids, labels, group.ring.view()))
+                wanted.append(Wanted(group, places.cut(live), group.ring.view()))
         return tuple(wanted)
+
+
+def _rows(group_id: int, places: Places) -> NDArray[np.int64]:
+    return np.column_stack((np.full(len(places.columns), group_id), places.columns, places.series))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from agentgauge.model.labels import Labels
 from agentgauge.model.sample import NO_SAMPLE, STALE
 from agentgauge.model.series import DenseBlock, Mask, RaggedBlock, SeriesBlock, Times, Values
-from agentgauge.store.chunk import DenseChunk, RaggedChunk, find_absent
+from agentgauge.store.chunk import DenseChunk, RaggedChunk, find_absent, padded
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +59,16 @@ def part_of_chunk(chunk: DenseChunk, columns: NDArray[np.int64], start_ms: int, 
     """Cut columns and a time range out of a chunk; a column that the chunk does not have is a hole."""
     a, b = np.searchsorted(chunk.t_ms, [start_ms, end_ms + 1])
     n_cols = chunk.values.shape[0]
-    if len(columns) == n_cols and columns[-1] == n_cols - 1:
-        hole = None if chunk.hole is None else chunk.hole[:, a:b].T
-        stale = None if chunk.stale is None else chunk.stale[:, a:b].T
-        values = chunk.values[:, a:b].T
+    first, last = int(columns[0]), int(columns[-1])
+    if last - first == len(columns) - 1 and last < n_cols:
+        run = slice(first, last + 1)
+        hole = None if chunk.hole is None else chunk.hole[run, a:b].T
+        stale = None if chunk.stale is None else chunk.stale[run, a:b].T
+        values = chunk.values[run, a:b].T
     else:
         known = columns < n_cols
         inside = np.where(known, columns, 0)
-        values = chunk.values[inside, a:b].T
+        values = _picked(chunk.values[:, a:b], inside).T
         hole = None if chunk.hole is None else chunk.hole[inside, a:b].T
         stale = None if chunk.stale is None else chunk.stale[inside, a:b].T
         if not known.all():
@@ -76,6 +78,16 @@ def part_of_chunk(chunk: DenseChunk, columns: NDArray[np.int64], start_ms: int, 
                 stale[:, ~known] = False
     suspects = chunk.resets[(chunk.resets >= a) & (chunk.resets < b)] - a
     return Part(chunk.t_ms[a:b], values, hole, stale, suspects)
+
+
+def _picked(values: Values, columns: NDArray[np.int64]) -> Values:
+    """Copy some series, run by run of neighbours; shapes (S, T)."""
+    out = padded(len(columns), values.shape[1])
+    edges = [0, *(np.flatnonzero(np.diff(columns) != 1) + 1).tolist(), len(columns)]
+    for a, b in pairwise(edges):
+        first = int(columns[a])
+        out[a:b] = values[first : first + b - a]
+    return out
 
 
 def join(parts: Sequence[Part], n_columns: int) -> Part:
@@ -122,12 +134,12 @@ def _merge(parts: Sequence[Part], n_columns: int) -> Part:
     return Part(t_ms, values, hole if hole.any() else None, stale if stale.any() else None, np.arange(len(t_ms)))
 
 
-def blocks_from_part(part: Part, labels: Sequence[Labels]) -> Iterator[SeriesBlock]:
+def blocks_from_part(part: Part, batch: Batch) -> Iterator[SeriesBlock]:
     """Yield the clean columns of a part as one block and those with absent cells as another; empty ones not at all."""
     if not len(part.t_ms):
         return
     if part.hole is None and part.stale is None:
-        yield DenseBlock(labels, part.t_ms, part.values, resets=_resets(part, part.values))
+        yield DenseBlock(batch.labels, part.t_ms, part.values, resets=_resets(part, part.values))
         return
     hole = np.zeros(part.values.shape, np.bool_) if part.hole is None else part.hole
     absent = hole if part.stale is None else hole | part.stale
@@ -135,14 +147,13 @@ def blocks_from_part(part: Part, labels: Sequence[Labels]) -> Iterator[SeriesBlo
     clean = np.flatnonzero(~dirty)
     if len(clean):
         values = part.values[:, clean]
-        yield DenseBlock([labels[i] for i in clean.tolist()], part.t_ms, values, resets=_resets(part, values))
+        yield DenseBlock(batch.labels_of(clean), part.t_ms, values, resets=_resets(part, values))
     some = np.flatnonzero(dirty & ~hole.all(axis=0))
     if len(some):
         stale = None if part.stale is None else part.stale[:, some]
         if stale is not None and not stale.any():
             stale = None
-        chosen = [labels[i] for i in some.tolist()]
-        yield DenseBlock(chosen, part.t_ms, part.values[:, some], ~absent[:, some], stale)
+        yield DenseBlock(batch.labels_of(some), part.t_ms, part.values[:, some], ~absent[:, some], stale)
 
 
 def _resets(part: Part, values: Values) -> NDArray[np.int64]:

@@ -52,15 +52,15 @@ class Reading:
     def blocks(self, plan: SelectPlan, start_ms: int, end_ms: int) -> Iterator[SeriesBlock]:
         """Yield what a plan asks for; each series in exactly one block."""
         for wanted in plan.whole:
-            names = dict(zip(wanted.columns.tolist(), wanted.labels, strict=True))
             source = GroupSource(self, wanted, start_ms, end_ms)
-            for columns in _batches(wanted.columns):
+            for batch in wanted.places.batches():
                 if wanted.group.ragged:
-                    block = block_from_samples(source.samples(columns), names)
+                    names = dict(zip(batch.columns.tolist(), batch.labels, strict=True))
+                    block = block_from_samples(source.samples(batch.columns), names)
                     if block is not None:
                         yield block
                 else:
-                    yield from blocks_from_part(source.part(columns), [names[int(c)] for c in columns])
+                    yield from blocks_from_part(source.part(batch.columns), batch)
         if plan.split:
             yield from self._split(plan.split, start_ms, end_ms)
 
