@@ -19,6 +19,7 @@ from agentgauge.server.config import (
     parse_size_bytes,
     split_list,
 )
+from agentgauge.server.remote_write import destinations_from_urls
 from agentgauge.server.run import serve
 
 
@@ -34,6 +35,10 @@ from agentgauge.server.run import serve
     "--retention", default="15d", show_default=True, metavar="DURATION", help="Keep data this long before the newest."
 )
 @click.option("--retention-size", default="0", metavar="SIZE", help="Keep at most this much, for example 2GB.")
+@click.option("--remote-write", multiple=True, metavar="URL", help="Send all that is stored there too; repeatable.")
+@click.option(
+    "--remote-write-queue", default="1GB", show_default=True, metavar="SIZE", help="Keep at most this much unsent."
+)
 @click.option("--query-timeout", default="2m", show_default=True, metavar="DURATION", help="A query's time.")
 @click.option("--query-concurrency", default=4, show_default=True, type=click.IntRange(1, 64), help="Queries at once.")
 @click.option("--allow-host", "hosts", multiple=True, metavar="NAME", help="Answer under this name too; * for any.")
@@ -55,6 +60,8 @@ def command(
     memory: bool,
     retention: str,
     retention_size: str,
+    remote_write: tuple[str, ...],
+    remote_write_queue: str,
     query_timeout: str,
     query_concurrency: int,
     hosts: tuple[str, ...],
@@ -68,6 +75,7 @@ def command(
     can stand in the environment as AGENTGAUGE_<OPTION>, for example AGENTGAUGE_LISTEN.
     """
     host, port = parse_listen(listen)
+    destinations_from_urls(remote_write)
     if memory and db is not None:
         raise click.UsageError("--memory and --db exclude each other")
     interval_s = checked_interval_s(interval)
@@ -86,6 +94,8 @@ def command(
         scrape_timeout_s=min(interval_s, 10.0),
         retention_ms=retention_ms,
         retention_bytes=parse_size_bytes(retention_size, "--retention-size"),
+        remote_write=remote_write,
+        remote_write_queue_bytes=parse_size_bytes(remote_write_queue, "--remote-write-queue"),
         max_concurrency=query_concurrency,
         query_timeout_s=parse_duration_ms(query_timeout, "--query-timeout") / 1000,
         allowed_hosts=split_list(hosts),

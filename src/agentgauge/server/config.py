@@ -37,6 +37,8 @@ class Config:
     scrape_timeout_s: float = 5.0
     retention_ms: int = 15 * DAY_MS
     retention_bytes: int = 0
+    remote_write: tuple[str, ...] = ()
+    remote_write_queue_bytes: int = 1 << 30
     max_concurrency: int = 4
     query_timeout_s: float = 120.0
     allowed_hosts: tuple[str, ...] = ()

@@ -39,6 +39,7 @@ from agentgauge.server.app import State, create_app
 from agentgauge.server.config import DAY_MS, Config
 from agentgauge.server.port import bind_socket
 from agentgauge.server.selfwatch import SelfWatch, TimedBackend
+from agentgauge.server.remote_write import senders_to
 from agentgauge.server.status import Status
 from agentgauge.server.stream import Live
 from agentgauge.server.targets import targets_json
@@ -50,6 +51,7 @@ except ImportError:  # not made for this platform: the standard loop does the sa
 
 SELF_JOB = "agentgauge-server"
 COLLECT_INTERVAL_S = 1.0
+LAST_SENDS_S = 0.5
 GRACE_S = 1
 """Seconds that open connections have to finish at the end; with the rest it stays under two."""
 
@@ -134,6 +136,10 @@ class _Running:
             drop=watch.drop,
         )
         watch.follow(lambda: self._scrape.states, lambda: database.store.problems)
+        self._senders = senders_to(
+            config.remote_write, config.remote_write_queue_bytes, database.store, clock, watch.sent
+        )
+        watch.follow_sending(self._senders.lags_s)
         self._backend = TimedBackend(
             database, config.max_concurrency, config.query_timeout_s, clock, queried=watch.queried
         )
@@ -176,6 +182,7 @@ class _Running:
         serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
         scraping = asyncio.create_task(self._scrape.run())
         collecting = asyncio.create_task(collect(self._ended))
+        sending = asyncio.create_task(self._senders.run())
         say(self._banner())
         stopping = asyncio.create_task(stop.wait())
         try:
@@ -186,7 +193,11 @@ class _Running:
             self._server.should_exit = True
             scraping.cancel()
             collecting.cancel()
-            ended = await asyncio.gather(scraping, collecting, self._backend.close(), serving, return_exceptions=True)
+            sending.cancel()
+            ended = await asyncio.gather(
+                scraping, collecting, sending, self._backend.close(), serving, return_exceptions=True
+            )
+            await self._senders.finish(LAST_SENDS_S)
         for outcome in ended:
             if isinstance(outcome, Exception):
                 raise outcome

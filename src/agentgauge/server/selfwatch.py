@@ -7,7 +7,7 @@ Source: https://man7.org/linux/man-pages/man5/proc_pid_statm.5.html.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ class SelfWatch:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._states: Callable[[], Iterable[TargetState]] = tuple
+        self._lags_s: Mapping[str, float] = {}
         self._problems: Callable[[], Sequence[str]] = tuple
         ledger.live.append(self._rows)
 
@@ -42,6 +43,17 @@ class SelfWatch:
     def drop(self, reason: str, n_samples: int) -> None:
         """Count samples that were scraped and not stored."""
         self._ledger.add("agentgauge_samples_dropped_total", (reason,), n_samples)
+
+    def follow_sending(self, lags_s: Mapping[str, float]) -> None:
+        """Say where it is to be had how far behind each remote write destination is."""
+        self._lags_s = lags_s
+
+    def sent(self, what: str, destination: str, n_samples: int) -> None:
+        """Count samples that went out by remote write: ``sent``, or the reason why they did not."""
+        if what == "sent":
+            self._ledger.add("agentgauge_remote_write_sent_samples_total", (destination,), n_samples)
+        else:
+            self._ledger.add("agentgauge_remote_write_dropped_samples_total", (destination, what), n_samples)
 
     def pushed(self, what: str, n_samples: int) -> None:
         """Count samples that came by remote write: ``received``, or the reason why they were not stored."""
@@ -61,6 +73,8 @@ class SelfWatch:
             yield "agentgauge_process_resident_memory_bytes", (), resident
         lag_s = max((state.last_lag_s for state in self._states()), default=0.0)
         yield "agentgauge_scrape_lag_seconds", (), round(lag_s * 1e9)
+        for destination, behind_s in self._lags_s.items():
+            yield "agentgauge_remote_write_lag_seconds", (destination,), round(behind_s * 1e9)
         yield "agentgauge_store_problems", (), len(self._problems())
 
 
