@@ -38,8 +38,8 @@ from agentgauge.scrape.target import Limits, Target, target_from_address
 from agentgauge.server.app import State, create_app
 from agentgauge.server.config import DAY_MS, Config
 from agentgauge.server.port import bind_socket
-from agentgauge.server.selfwatch import SelfWatch, TimedBackend
 from agentgauge.server.remote_write import senders_to
+from agentgauge.server.selfwatch import SelfWatch, TimedBackend
 from agentgauge.server.status import Status
 from agentgauge.server.stream import Live
 from agentgauge.server.targets import targets_json
