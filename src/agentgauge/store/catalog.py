@@ -20,7 +20,7 @@ from agentgauge.model.series import Values
 from agentgauge.store.growing import Growing
 from agentgauge.store.head import Ring, RowView
 from agentgauge.store.index import CompileRegex, Index
-from agentgauge.store.places import Placed, PlaceCache, Places
+from agentgauge.store.places import PlaceCache, Placed, Places
 
 NEVER_MS = -(1 << 62)
 FOREVER_MS = 1 << 62
@@ -251,9 +251,7 @@ class Catalog:
             found.append((group_id, Places(mine[:, 1].copy(), mine[:, 2].copy(), labels)))
         return tuple(found)
 
-    def _wanted(
-        self, by_group: Sequence[tuple[int, Places]], start_ms: int, end_ms: int
-    ) -> tuple[Wanted, ...]:
+    def _wanted(self, by_group: Sequence[tuple[int, Places]], start_ms: int, end_ms: int) -> tuple[Wanted, ...]:
         """Leave out the columns without samples in the window."""
         wanted = []
         for group_id, places in by_group:

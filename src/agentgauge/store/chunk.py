@@ -194,15 +194,22 @@ def find_absent(values: Values) -> tuple[Mask | None, Mask | None, int]:
 
 def fill(values: Values, absent: Mask) -> Values:
     """Give absent cells the previous present value of their series, else the next, else 0; shapes (S, T)."""
-    n_series, n_rows = values.shape
+    dirty = np.flatnonzero(absent.any(axis=1))
+    # Bits, because a copy through float arithmetic would quiet signalling NaNs.
+    filled = values.view(np.uint64).copy()
+    filled[dirty] = _fill_bits(filled[dirty], absent[dirty])
+    return filled.view(np.float64)
+
+
+def _fill_bits(bits: NDArray[np.uint64], absent: Mask) -> NDArray[np.uint64]:
+    n_series, n_rows = bits.shape
     index = np.where(absent, 0, np.arange(n_rows, dtype=np.int64)[None, :])
     np.maximum.accumulate(index, axis=1, out=index)
     first = np.argmin(absent, axis=1)
     np.maximum(index, first[:, None], out=index)
-    # Bits, because a copy through float arithmetic would quiet signalling NaNs.
-    filled = np.take_along_axis(values.view(np.uint64), index, axis=1)
+    filled = np.take_along_axis(bits, index, axis=1)
     filled[absent[np.arange(n_series), first]] = 0
-    return filled.view(np.float64)
+    return filled
 
 
 def reset_rows(values: Values) -> NDArray[np.int64]:
@@ -276,9 +283,8 @@ def _decode_values(data: bytes, n_cols: int, n_rows: int, codec: str) -> Values:
         chosen = np.flatnonzero(classes == kind)
         dtype, width = (np.int64 if kind in _SCALES else np.float64), (1 if kind == CONSTANT else n_rows)
         matrix = _decode_stream(stream, len(chosen), width, dtype, codec)
-        if len(chosen) == n_cols and width == n_rows:
-            return matrix.astype(np.float64, copy=False) / _SCALES.get(kind, 1.0)
-        out[chosen] = matrix if _SCALES.get(kind, 1.0) == 1.0 else matrix / _SCALES[kind]
+        where = chosen if len(chosen) < n_cols else slice(None)  # a slice is three times faster than an index
+        out[where] = matrix if _SCALES.get(kind, 1.0) == 1.0 else matrix / _SCALES[kind]
     return out
 
 

@@ -17,6 +17,7 @@ from agentgauge.model.labels import Labels
 from agentgauge.model.sample import NO_SAMPLE, STALE
 from agentgauge.model.series import DenseBlock, Mask, RaggedBlock, SeriesBlock, Times, Values
 from agentgauge.store.chunk import DenseChunk, RaggedChunk, find_absent, padded
+from agentgauge.store.places import Batch
 
 
 @dataclass(frozen=True, slots=True)
