@@ -38,20 +38,25 @@ def node_below(recorder: Recorder, parent: Enclosing, task: LiveTask, lane: int)
         return branches[lane][1]
     asyncio_task = running_asyncio_task()
     if asyncio_task is None:
-        _note_step(task, node)
+        _note_step(recorder, task, node)
         return node
     return _branch_off(recorder, task, node, lane, asyncio_task)
 
 
-def _note_step(task: LiveTask, node: Node) -> None:
+def _note_step(recorder: Recorder, task: LiveTask, node: Node) -> None:
     """Doubt a what-if where a job of a thread takes a second step beside others: whose waited for whose is unknown.
 
     The mark is the job's own: it lies in the copy of the context that the job runs in.
     """
-    if _STEPPED.get() is node and node.n_open:
-        task.doubts.add("unwrapped")
+    if _STEPPED.get() is node:
+        recorder.ledger.later(_doubt_beside, task, node)
     else:
         _STEPPED.set(node)
+
+
+def _doubt_beside(task: LiveTask, node: Node) -> None:
+    if node.n_open:
+        task.doubts.add("unwrapped")
 
 
 def _branch_off(recorder: Recorder, task: LiveTask, parent: Node, lane: int, asyncio_task: Any) -> Node:

@@ -28,6 +28,9 @@ ERROR_INDEX = CALL_STATUS_INDEX["error"]
 FAILURE_INDEX = TASK_STATUS_INDEX["failure"]
 """What a status that is none counts as."""
 
+PHASES_WITHIN = frozenset(PHASES) - {"client_wait"}
+"""Phases that are no calls of their own: those of their model count."""
+
 MAX_KNOWN = 10_000
 """Path components a recorder remembers to have made; names beyond are looked up again each time."""
 
@@ -207,9 +210,14 @@ class Recorder:
         self.ledger.slot("agent_task_solo_seconds_total", (agent, component, name))
         if component in {"llm", "tool"}:
             self.ledger.slot("agent_repeated_calls_total", (agent, component, name))
+        if component == "llm":
+            # Phases are told when a call is over, too late for ``rate`` to see their first seconds.
+            for phase in PHASES:
+                self._start_path(agent, phase, name)
         for side in SLO_SIDES:
             self.ledger.slot("agent_task_path_seconds_total", (agent, component, name, side))
-            self.ledger.slot("agent_task_path_calls_total", (agent, component, name, side))
+            if component not in PHASES_WITHIN:
+                self.ledger.slot("agent_task_path_calls_total", (agent, component, name, side))
         if len(self._paths) < MAX_KNOWN:
             self._paths.add((agent, component, name))
 
