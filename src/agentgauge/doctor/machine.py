@@ -76,7 +76,7 @@ def announced_in(folder: str) -> Announced:
     pids: set[int] = set()
     for path in sorted(Path(folder).glob("*.json")) if folder else ():
         try:
-            labels = [group["labels"] for group in json.loads(path.read_text(encoding="utf-8"))]
+            labels = [group.get("labels") or {} for group in json.loads(path.read_text(encoding="utf-8"))]
             owners = [(int(one[PID_LABEL]), one.get(STARTED_LABEL, "")) for one in labels if PID_LABEL in one]
         except FileNotFoundError:
             continue

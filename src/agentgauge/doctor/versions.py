@@ -9,7 +9,7 @@ from agentgauge.integrations import MIN_VERSIONS
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class VersionRange:
     """From ``low``, included, to ``below``, excluded; ``pip`` is the name to install."""
 
     low: str
@@ -17,21 +17,21 @@ class Tested:
     pip: str
 
 
-TESTED: dict[str, Tested] = {
-    "aiohttp": Tested("3.11", "4", "aiohttp"),
-    "anthropic": Tested("1", "3", "anthropic"),
-    "httpx": Tested("0.24", "1", "httpx"),
-    "numpy": Tested("2.1", "3", "numpy"),
-    "ollama": Tested(".".join(map(str, MIN_VERSIONS["ollama"])), "1", "ollama"),
-    "openai": Tested("2", "4", "openai"),
-    "prometheus_client": Tested("0.21", "1", "prometheus-client"),
-    "promql_parser": Tested("0.12", "0.13", "promql-parser"),
-    "starlette": Tested("1.0", "2", "starlette"),
-    "uvicorn": Tested("0.34", "1", "uvicorn"),
+TESTED: dict[str, VersionRange] = {
+    "aiohttp": VersionRange("3.11", "4", "aiohttp"),
+    "anthropic": VersionRange("1", "3", "anthropic"),
+    "httpx": VersionRange("0.24", "1", "httpx"),
+    "numpy": VersionRange("2.1", "3", "numpy"),
+    "ollama": VersionRange(".".join(map(str, MIN_VERSIONS["ollama"])), "1", "ollama"),
+    "openai": VersionRange("2", "4", "openai"),
+    "prometheus_client": VersionRange("0.21", "1", "prometheus-client"),
+    "promql_parser": VersionRange("0.12", "0.13", "promql-parser"),
+    "starlette": VersionRange("1.0", "2", "starlette"),
+    "uvicorn": VersionRange("0.34", "1", "uvicorn"),
 }
 """Library as it is imported -> the versions that are tested."""
 
-OLLAMA_SERVER = Tested("0.4", "0.41", "")
+OLLAMA_SERVER = VersionRange("0.4", "0.41", "")
 """The versions of the Ollama server whose answers are tested, simulated or recorded."""
 
 
@@ -41,7 +41,7 @@ def numbers_of(version: str) -> tuple[int, ...]:
     return tuple(map(int, found[1].split("."))) if found else ()
 
 
-def compare(version: str, tested: Tested) -> str:
+def compare(version: str, tested: VersionRange) -> str:
     """Return ``old``, ``new`` or the empty string for a version against what is tested; unreadable ones pass."""
     numbers = numbers_of(version)
     if not numbers:
