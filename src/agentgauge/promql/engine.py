@@ -36,13 +36,13 @@ from agentgauge.promql.nodes import (
     Subquery,
     Window,
 )
-from agentgauge.promql.plan import PlanOptions, plan
+from agentgauge.promql.plan import PlanOptions
+from agentgauge.promql.prepared import Plans, Prepared, prepared
 from agentgauge.promql.ranking import RANKINGS, count_values, ranked
 from agentgauge.promql.scope import Budget, Options, Query, Scope
 from agentgauge.promql.selectors import instant_vector, raw_samples, sample_times
-from agentgauge.promql.sharing import families
 from agentgauge.promql.source import Source
-from agentgauge.promql.tree import bare, is_step_invariant, repeated_selectors
+from agentgauge.promql.tree import bare, is_step_invariant
 from agentgauge.promql.values import Scalar, Text, Value, Vector
 from agentgauge.promql.window_calls import absent_over_time, fused, over_windows
 
@@ -59,6 +59,7 @@ class Engine:
     def __init__(self, source: Source, options: Options | None = None) -> None:
         self._source = source
         self._options = options or Options()
+        self._plans = Plans(PlanOptions(self._options.experimental_functions, self._options.fill_modifiers))
         self._memory = LabelMemory()
 
     def query(
@@ -87,6 +88,11 @@ class Engine:
         check: Callable[[], None] = no_check,
     ) -> Result:  # fmt: skip
         """Evaluate nodes that were planned before; ``text`` is what their positions point into. Raises QueryError."""
+        return self._evaluate(prepared(node), window, text, lookback_ms, check)
+
+    def _evaluate(
+        self, plan: Prepared, window: Window, text: str, lookback_ms: int | None, check: Callable[[], None]
+    ) -> Result:
         options = self._options
         query = Query(
             self._source,
@@ -98,19 +104,17 @@ class Engine:
             Budget(options.max_samples),
             check,
             instant=window.step_ms == 0,
-            repeated=repeated_selectors(node),
-            families=families(node),
+            repeated=plan.repeated,
+            families=plan.families,
             memory=self._memory,
         )
         query.budget.admit((window.end_ms - window.start_ms) // (window.step_ms or 1))
         times = np.arange(window.start_ms, window.end_ms + 1, window.step_ms or 1, dtype=np.int64)
         with np.errstate(all="ignore"):
-            return _result(Scope(query, times), node)
+            return _result(Scope(query, times), plan.node)
 
     def _run(self, text: str, window: Window, lookback_ms: int | None, check: Callable[[], None]) -> Result:
-        options = self._options
-        node = plan(text, window, PlanOptions(options.experimental_functions, options.fill_modifiers))
-        return self.evaluate(node, window, text=text, lookback_ms=lookback_ms, check=check)
+        return self._evaluate(self._plans.get(text, window), window, text, lookback_ms, check)
 
 
 def _result(scope: Scope, node: Node) -> Result:

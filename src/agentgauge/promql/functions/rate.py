@@ -6,6 +6,7 @@ Each takes ``Windows`` and returns (W, C). Source: Prometheus promql/functions.g
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agentgauge.model.series import Values
 from agentgauge.promql.windows import Windows
@@ -45,25 +46,42 @@ def _extrapolated(windows: Windows, *, is_counter: bool, per_second: bool) -> Va
     mean_gap = sampled / (windows.n - 1)
     limit = mean_gap * 1.1
     to_end = np.where(to_end >= limit, mean_gap / 2, to_end)
+    range_s = windows.range_ms / 1000 if per_second else 1.0
     if is_counter and windows.closed:
-        start = _clamped(to_start[:, None], sampled, first, grown)
+        start = _clamped(to_start[:, None], sampled[:, None], first, grown)
         start = np.where(start >= limit[:, None], (mean_gap / 2)[:, None], start)
-    else:
-        start = np.where(to_start >= limit, mean_gap / 2, to_start)[:, None]
-        if is_counter:
-            start = _clamped(start, sampled, first, grown)
-    factor = (sampled[:, None] + start + to_end[:, None]) / sampled[:, None]
-    if per_second:
-        factor /= windows.range_ms / 1000
-    grown *= factor
+        grown *= (sampled[:, None] + start + to_end[:, None]) / sampled[:, None] / range_s
+        return grown
+    to_start = np.where(to_start >= limit, mean_gap / 2, to_start)
+    near_zero = _near_zero(to_start, sampled, first, grown) if is_counter else None
+    if near_zero is not None:
+        # Few cells: only these need a way to the start, and a factor, of their own.
+        rows = near_zero[0]
+        start = _clamped(to_start[rows], sampled[rows], first[near_zero], grown[near_zero])
+        corrected = grown[near_zero] * ((sampled[rows] + start + to_end[rows]) / sampled[rows] / range_s)
+    grown *= ((sampled + to_start + to_end) / sampled / range_s)[:, None]
+    if near_zero is not None:
+        grown[near_zero] = corrected
     return grown
 
 
+def _near_zero(
+    to_start: Values, sampled: Values, first: Values, grown: Values
+) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
+    """Return the cells, rows and columns, whose counter may have been zero on the way to the start; None for none."""
+    reach = grown * (to_start / sampled * (1 + 1e-9))[:, None]
+    near = reach >= first
+    if not near.any():
+        return None
+    near &= grown > 0
+    return np.nonzero(near)  # type: ignore[return-value]
+
+
 def _clamped(to_start: Values, sampled: Values, first: Values, grown: Values) -> Values:
-    """Shorten the way to the start where the counter would have been zero before: (W, C)."""
+    """Shorten the way to the start where the counter would have been zero before."""
     rising = (grown > 0) & (first >= 0)
     to_zero = np.divide(first, grown, out=np.full_like(grown, np.inf), where=rising)
-    to_zero *= sampled[:, None]
+    to_zero *= sampled
     # A NaN (0 * inf of an infinite counter) shortens nothing, as in Prometheus' comparison.
     return np.fmin(to_zero, to_start)
 
