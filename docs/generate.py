@@ -317,6 +317,27 @@ decorator (functions, coroutines, generators, async generators), or, with `.star
 """.strip().splitlines()
 
 
+_EXAMPLES = {
+    "LLMOperation": """with ag.llm_call(model="my-model") as call:
+    for part in stream:  # of a client that has no hook
+        call.first_token()
+    call.usage(prompt=412, completion=96)""",
+    "TaskOperation": """with ag.task(agent="researcher") as task:
+    print(task.task_id)""",
+    "ToolOperation": """call = ag.tool_call("render").start()
+try:
+    render()
+    call.finish()
+except Exception as error:
+    call.fail(error)
+    raise""",
+    "WaitOperation": """waiting = ag.wait("approval").start()
+approved.wait()
+waiting.finish()""",
+}
+"""Of classes that are not made by hand: where they come from, and what for."""
+
+
 def python_page() -> str:
     """Return the reference of the public Python names as Markdown."""
     names = sorted(agentgauge.__all__, key=lambda name: (inspect.isclass(getattr(agentgauge, name)), name))
@@ -352,6 +373,8 @@ def _object(name: str, found: Any, level: int = 2) -> Iterator[str]:
         yield from _fenced("text", "\n".join(f"{name.rpartition('.')[2]}{_signature(form)}" for form in forms))
     yield from _docstring(inspect.getdoc(found) or "")
     if inspect.isclass(found):
+        if found.__name__ in _EXAMPLES:
+            yield from _fenced("python", _EXAMPLES[found.__name__])
         for method, member in _methods(found):
             yield f"- `{method}{_signature(member)}`: {(inspect.getdoc(member) or '').partition(chr(10))[0]}"
         yield ""

@@ -110,16 +110,21 @@ def test_every_metric_function_command_and_public_name_is_documented() -> None:
 
 
 def test_every_route_is_documented() -> None:
-    """The page of the HTTP API names each path that the server answers."""
+    """The page of the HTTP API names each path that the server answers, with its methods."""
     nothing = cast("Any", object())
     state = State(
         backend=nothing, clock=SystemClock(), live=nothing, targets_view=dict, metrics_app=nothing, status=Status(),
         facts=nothing, receiver=nothing, handover=nothing,
     )  # fmt: skip
-    page = (REFERENCE / "http-api.md").read_text(encoding="utf-8")
-    paths = [re.sub(r"\{(\w+):path\}", r"{\1}", cast("Any", route).path) for route in routes(state)]
-    shown = [path.replace("{path}", "…").replace("job{rest}", "job/{job}") for path in paths]
-    assert [path for path in shown if f"`{path}" not in page] == []
+    rows = [line for line in (REFERENCE / "http-api.md").read_text(encoding="utf-8").splitlines() if line[:2] == "| "]
+    wrong = []
+    for route in cast("Any", routes(state)):
+        path = re.sub(r"\{(\w+):path\}", r"{\1}", route.path).replace("{path}", "…").replace("job{rest}", "job/{job}")
+        shown = {tuple(re.findall("[A-Z]{3,}", row.split("|")[2])) for row in rows if f"`{path}`" in row.split("|")[1]}
+        shown |= {("GET",) for row in rows if path in ("/static/…", "/licenses.md") and f"`{path}`" in row}
+        if len(shown) != 1 or set(shown.pop()) - {"HEAD"} != route.methods - {"HEAD"}:
+            wrong.append(f"{route.path} {sorted(route.methods)}")
+    assert wrong == []
 
 
 def test_every_kind_of_fault_is_documented() -> None:

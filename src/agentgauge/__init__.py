@@ -109,7 +109,12 @@ def metrics_app(registry: CollectorRegistry | None = None) -> AsgiApp:
 
 
 def wsgi_app(registry: CollectorRegistry | None = None) -> WsgiApp:
-    """Return a WSGI app that answers with this process' metrics, to mount in a web application of one's own."""
+    """Return a WSGI app that answers with this process' metrics, to mount in a web application of one's own.
+
+    Example::
+
+        app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/metrics": ag.wsgi_app()})
+    """
     from agentgauge.expose.apps import wsgi_app as app
     from agentgauge.expose.document import Document
 
@@ -148,7 +153,12 @@ def instrument(*clients: object) -> None:
 
 
 def uninstrument() -> None:
-    """Take back what ``instrument`` did."""
+    """Take back what ``instrument`` did.
+
+    Example::
+
+        ag.uninstrument()  # every hooked library and client is as it was
+    """
     from agentgauge.integrations import uninstall as take_back
 
     take_back()

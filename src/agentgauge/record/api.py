@@ -16,6 +16,7 @@ from agentgauge.record.limit import limit
 from agentgauge.record.llm import LLMOperation
 from agentgauge.record.measure import Measured
 from agentgauge.record.operation import ToolOperation, WaitOperation
+from agentgauge.record.overhead import sampled
 from agentgauge.record.propagate import propagate
 from agentgauge.record.recorder import Recorder
 from agentgauge.record.run import TaskOperation
@@ -47,7 +48,13 @@ def default_recorder() -> Recorder:
 
 
 def current_task() -> TaskOperation | None:
-    """Return the task this code runs in, None outside any."""
+    """Return the task this code runs in, None outside any.
+
+    Example::
+
+        running = ag.current_task()
+        log.info("searching", extra={"task_id": running.task_id if running else ""})
+    """
     enclosing = CURRENT.get()
     running = None if enclosing is None else enclosing.task
     return running if isinstance(running, TaskOperation) else None
@@ -106,7 +113,7 @@ def task(
     """
 
     def begin(name: str) -> TaskOperation:
-        return TaskOperation(
+        return sampled(TaskOperation)(
             default_recorder(),
             CURRENT.get(),
             _name(agent, name or UNKNOWN_AGENT),
@@ -143,7 +150,7 @@ def llm_call(model: Any = "", *, race: bool = False, detached: bool = False) -> 
 
     def begin(name: str) -> LLMOperation:
         parent = CURRENT.get()
-        return LLMOperation(default_recorder(), parent, _name(model, UNKNOWN_MODEL), race=race, detached=detached)
+        return sampled(LLMOperation)(default_recorder(), parent, _name(model, UNKNOWN_MODEL), race=race, detached=detached)
 
     if callable(model):
         function, model = model, ""
@@ -178,7 +185,7 @@ def tool_call(name: Any = "", *, race: bool = False, detached: bool = False) -> 
     def begin(function_name: str) -> ToolOperation:
         parent = CURRENT.get()
         tool_name = _name(name, function_name or "unknown")
-        return ToolOperation(default_recorder(), parent, tool_name, race=race, detached=detached)
+        return sampled(ToolOperation)(default_recorder(), parent, tool_name, race=race, detached=detached)
 
     if callable(name):
         function, name = name, ""
@@ -200,7 +207,7 @@ def wait(reason: str, *, component: Literal["wait", "backoff", "client_wait"] = 
     """
 
     def begin(_: str) -> WaitOperation:
-        return WaitOperation(default_recorder(), CURRENT.get(), _name(reason, "unknown"), component)
+        return sampled(WaitOperation)(default_recorder(), CURRENT.get(), _name(reason, "unknown"), component)
 
     return Measured(begin)
 
