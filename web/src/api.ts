@@ -42,6 +42,70 @@ export interface Tick {
   errors: Record<string, string>
 }
 
+/** What `agentgauge why --json` prints; seconds are per task, shares of a task's mean time. */
+export interface WhyAnswer {
+  window_seconds: number
+  k: number
+  agents: WhyAgent[]
+  missing: { metric: string; says: string; do: string } | null
+  queries: Record<string, string>
+}
+
+export interface WhyAgent {
+  agent: string
+  tasks: number
+  seconds_per_task: number
+  sentence: string
+  bottleneck: { kind: 'component' | 'loop' | 'retries'; component: string; name: string; label: string; share: number } | null
+  path: WhyPart[]
+  slow: WhySlow | null
+  waste: {
+    tokens: Record<string, number>
+    wasted_share: number
+    repeated: { label: string; per_task: number; share_of_calls: number; cost_seconds: number }[]
+    retry_seconds: number
+    backoff_seconds: number
+  }
+  caveats: string[]
+}
+
+export interface WhyPart {
+  component: string
+  name: string
+  label: string
+  seconds: number
+  share: number
+  alone_share: number | null
+  calls: number
+  seconds_per_call: number
+  what_if: {
+    low_share: number | null
+    high_share: number | null
+    low_seconds: number | null
+    high_seconds: number | null
+    high_seconds_without_waits: number | null
+    reason: string
+    says: string
+  }
+}
+
+export interface WhySlow {
+  normal: { tasks: number; seconds_per_task: number }
+  slow: { tasks: number; seconds_per_task: number }
+  gap_seconds: number
+  parts: WhyChange[]
+}
+
+export interface WhyChange {
+  label: string
+  calls_normal: number
+  calls_slow: number
+  seconds_per_call_normal: number
+  seconds_per_call_slow: number
+  more_calls_seconds: number
+  slower_calls_seconds: number
+}
+
 export interface Target {
   labels: Labels
   scrapeUrl: string
@@ -124,6 +188,9 @@ export const fetchPanels = (rangeS: number, agent: string) => json<Panels>(`api/
 
 export const fetchOverview = (rangeS: number, agent: string, tMs?: number) =>
   json<Tick>(`api/overview?${viewParams(rangeS, agent)}${tMs ? `&t_ms=${Math.round(tMs)}` : ''}`)
+
+export const fetchWhy = (rangeS: number, agent: string, tMs: number) =>
+  json<WhyAnswer>(`api/why?${viewParams(rangeS, agent)}&t_ms=${Math.round(tMs)}`)
 
 export const fetchDoctor = () => json<Diagnosis>('api/doctor')
 

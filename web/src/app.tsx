@@ -8,6 +8,7 @@ import { Doctor } from './pages/doctor'
 import { Explore } from './pages/explore'
 import { Overview } from './pages/overview'
 import { Targets } from './pages/targets'
+import { Why } from './pages/why'
 import { PRESETS, presetOf } from './range'
 import { PAGES, type Page, address, agent, goTo, page, range, theme, toggleTheme } from './state'
 import { choose, shift } from './zoom'
@@ -64,6 +65,8 @@ function PageBody() {
       return <Targets />
     case 'explore':
       return <Explore />
+    case 'why':
+      return <Why />
     case 'doctor':
       return <Doctor />
   }

@@ -5,11 +5,12 @@ import { computed, effect, signal } from '@preact/signals'
 import type { Theme } from './palette'
 import { DEFAULT, type Range, timeMs } from './range'
 
-export type Page = 'overview' | 'targets' | 'explore' | 'doctor'
+export type Page = 'overview' | 'targets' | 'explore' | 'why' | 'doctor'
 export const PAGES: { id: Page; title: string; key: string }[] = [
   { id: 'overview', title: 'Overview', key: 'o' },
   { id: 'targets', title: 'Targets', key: 't' },
   { id: 'explore', title: 'Explore', key: 'e' },
+  { id: 'why', title: 'Bottleneck', key: 'b' },
   { id: 'doctor', title: 'Doctor', key: 'd' },
 ]
 

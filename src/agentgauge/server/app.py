@@ -25,6 +25,7 @@ from agentgauge.server.push import push_routes
 from agentgauge.server.remote_write import remote_write_route
 from agentgauge.server.status import Status
 from agentgauge.server.stream import Live
+from agentgauge.server.why import why_routes
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ def routes(state: State) -> list[BaseRoute]:
     return [
         *api_routes(state.backend, state.targets_view, clock=state.clock, status=state.status),
         *doctor_routes(state.facts, state.clock),
+        *why_routes(state.backend, state.clock),
         Route("/metrics", _Asgi(state.metrics_app), methods=["GET", "HEAD"]),
         *(push_routes(state.handover, state.clock) if state.handover is not None else ()),
         *([remote_write_route(state.receiver)] if state.receiver is not None else ()),

@@ -8,7 +8,7 @@ export const helpOpen = signal(false)
 
 const KEYS: [string, string][] = [
   ['?', 'this help'],
-  ['g o · g t · g e · g d', 'Overview · Targets · Explore · Doctor'],
+  ['g o · g t · g e · g b · g d', 'Overview · Targets · Explore · Bottleneck · Doctor'],
   ['space', 'pause, resume'],
   ['[ ]', 'half a range back, forth'],
   ['drag', 'zoom all charts'],
