@@ -284,3 +284,52 @@ def test_sums_are_exact_with_two_workers_killed(
     for server in servers:
         until("nothing runs", lambda: server.number("sum(agent_active_count)") == 0)  # noqa: B023
     until("files of the dead are gone", lambda: pool.order(n=1) and len(list(folder.glob("*.json"))) <= N_WORKERS + 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_workers_that_end_before_a_scrape_are_counted(method: str, ours: Queried, environ: dict[str, str]) -> None:
+    """Pools that are gone at once: every call is there, under one instance for all of them, as an increase too."""
+    command = [sys.executable, str(HERE / "short_lived.py"), method]
+    subprocess.run(command, check=True, env=environ, timeout=LIMIT_S, stderr=subprocess.DEVNULL)
+    query = 'sum(last_over_time(agent_tool_calls_total{tool_name="short",status="success"}[10m]))'
+    until("every call is there", lambda: ours.number(query) == 203)
+    ended = Path(environ["AGENTGAUGE_DISCOVERY_DIR"]) / "ended"
+    assert not list(ended.glob("*.json"))
+
+
+STARTED = """
+import json, sys
+import agentgauge as ag
+sys.stdin.readline()
+exposition = ag.start()
+with ag.tool_call("t"):
+    pass
+print(json.dumps({"port": exposition.port, "again": ag.start().port}), flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.mark.slow
+def test_fifty_processes_started_at_once(environ: dict[str, str]) -> None:
+    """Each gets a port of its own and a discovery file; starting twice, as a notebook does, changes nothing."""
+    command, pipe = [sys.executable, "-c", STARTED], subprocess.PIPE
+    processes = [
+        subprocess.Popen(command, env=environ, text=True, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
+        for _ in range(50)
+    ]
+    try:
+        for process in processes:
+            assert process.stdin
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        told = [json.loads(process.stdout.readline()) for process in processes if process.stdout]
+        assert len({answer["port"] for answer in told}) == 50
+        assert all(answer["port"] == answer["again"] for answer in told)
+        files = list(Path(environ["AGENTGAUGE_DISCOVERY_DIR"]).glob("*.json"))
+        announced = {json.loads(path.read_text())[0]["targets"][0] for path in files}
+        assert announced == {f"127.0.0.1:{answer['port']}" for answer in told}
+    finally:
+        for process in processes:
+            process.communicate("end\n", timeout=LIMIT_S)
+    assert not list(Path(environ["AGENTGAUGE_DISCOVERY_DIR"]).glob("*.json"))

@@ -10,7 +10,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from types import FrameType
 
 
@@ -27,18 +28,47 @@ def at_worker_end(close: Callable[[], object]) -> None:
         util.Finalize(None, close, exitpriority=0)
 
 
-def at_termination(close: Callable[[], object]) -> None:
-    """Have ``close()`` called before SIGTERM ends this process, unless the host handles that signal itself."""
-    if threading.current_thread() is not threading.main_thread():
-        return  # only the main thread may set handlers
-    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        return
+class Termination:
+    """SIGTERM, held off while something is being finished.
 
-    def end(number: int, frame: FrameType | None) -> None:
+    Thread-safety: made and told of signals on the main thread; ``finishing`` on any.
+    """
+
+    __slots__ = ("_close", "_is_finishing", "_number")
+
+    def __init__(self, close: Callable[[], object]) -> None:
+        self._close = close
+        self._is_finishing = False
+        self._number = 0
+
+    def watch(self) -> None:
+        """Have the given ``close()`` called before SIGTERM ends this process, unless the host handles that signal."""
+        if threading.current_thread() is not threading.main_thread():
+            return  # only the main thread may set handlers
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, self._arrived)
+
+    @contextmanager
+    def held_off(self) -> Generator[None]:
+        """Let a signal that arrives during the block take effect after it."""
+        self._is_finishing = True
         try:
-            close()
+            yield
         finally:
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
+            self._is_finishing = False
+            if self._number:
+                _die(self._number)
 
-    signal.signal(signal.SIGTERM, end)
+    def _arrived(self, number: int, frame: FrameType | None) -> None:
+        self._number = number
+        if self._is_finishing:
+            return  # the block that this interrupts ends the process
+        try:
+            self._close()
+        finally:
+            _die(number)
+
+
+def _die(number: int) -> None:
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)

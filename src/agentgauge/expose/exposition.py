@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from agentgauge.expose.announcement import announce, has_sibling, target_group
 from agentgauge.expose.document import Document
-from agentgauge.expose.ending import at_termination, at_worker_end, is_child
+from agentgauge.expose.ending import Termination, at_worker_end, is_child
 from agentgauge.expose.last_word import leave_last_word
 from agentgauge.expose.ports import listen, taken_message
 from agentgauge.expose.server import Server
@@ -75,6 +75,7 @@ class Exposition:
         self._start_ms = ledger.clock.now_ms()
         self._is_closed = False
         self._opening = threading.Lock()
+        self._termination = Termination(self.close)
         if port_search and port and has_sibling(port):
             self._open(0, 0)
             ledger.guard.once("port", f"other workers of this program serve metrics; this one does on {self.url}")
@@ -84,7 +85,7 @@ class Exposition:
         atexit.register(self._end)
         if is_child():
             at_worker_end(self._end)
-            at_termination(self.close)
+            self._termination.watch()
 
     @property
     def url(self) -> str:
@@ -113,15 +114,16 @@ class Exposition:
         """Stop serving, take the discovery file back and leave the last counts; closing twice is no error."""
         if self._is_closed:
             return
-        self._is_closed = True
-        atexit.unregister(self._end)
-        ledger = self.document.ledger
-        if self._after_fork in ledger.when_forked:
-            ledger.when_forked.remove(self._after_fork)
-        with ledger.guard("last_word"):
-            group = target_group(self.host, self.port, self._wished)
-            leave_last_word(self.document, group, self._start_ms, ledger.clock.now_ms())
-        self._shut()
+        with self._termination.held_off():
+            self._is_closed = True
+            atexit.unregister(self._end)
+            ledger = self.document.ledger
+            if self._after_fork in ledger.when_forked:
+                ledger.when_forked.remove(self._after_fork)
+            with ledger.guard("last_word"):
+                group = target_group(self.host, self.port, self._wished)
+                leave_last_word(self.document, group, self._start_ms, ledger.clock.now_ms())
+            self._shut()
 
     def _shut(self) -> None:
         server, self._server, path, self._path, self.port = self._server, None, self._path, None, 0
@@ -148,7 +150,7 @@ class Exposition:
         self.document = Document(self.document.ledger, self.document.registry)
         self._start_ms = self.document.ledger.clock.now_ms()
         self._opening = threading.Lock()
-        at_termination(self.close)
+        self._termination.watch()
         self.document.ledger.defer(self._open_again)
 
     def _open_again(self) -> None:
