@@ -27,6 +27,9 @@ class SystemClock:
     monotonic_ns = staticmethod(time.perf_counter_ns)
     """Nanoseconds of a clock that never runs back; bound directly, because recording reads it on every event."""
 
+    thread_ns = staticmethod(time.thread_time_ns)
+    """Nanoseconds of CPU that this thread has used; what others do meanwhile is not in it."""
+
     @staticmethod
     def now_ms() -> int:
         """Return the wall clock, milliseconds since the epoch."""

@@ -16,7 +16,7 @@ from agentgauge.record.limit import limit
 from agentgauge.record.llm import LLMOperation
 from agentgauge.record.measure import Measured
 from agentgauge.record.operation import ToolOperation, WaitOperation
-from agentgauge.record.overhead import sampled
+from agentgauge.record.overhead import started
 from agentgauge.record.propagate import propagate
 from agentgauge.record.recorder import Recorder
 from agentgauge.record.run import TaskOperation
@@ -113,8 +113,9 @@ def task(
     """
 
     def begin(name: str) -> TaskOperation:
-        return sampled(TaskOperation)(
+        return started(
             default_recorder(),
+            TaskOperation,
             CURRENT.get(),
             _name(agent, name or UNKNOWN_AGENT),
             _name(agent_type, ""),
@@ -150,7 +151,8 @@ def llm_call(model: Any = "", *, race: bool = False, detached: bool = False) -> 
 
     def begin(name: str) -> LLMOperation:
         parent = CURRENT.get()
-        return sampled(LLMOperation)(default_recorder(), parent, _name(model, UNKNOWN_MODEL), race=race, detached=detached)
+        named = _name(model, UNKNOWN_MODEL)
+        return started(default_recorder(), LLMOperation, parent, named, race=race, detached=detached)
 
     if callable(model):
         function, model = model, ""
@@ -185,7 +187,7 @@ def tool_call(name: Any = "", *, race: bool = False, detached: bool = False) -> 
     def begin(function_name: str) -> ToolOperation:
         parent = CURRENT.get()
         tool_name = _name(name, function_name or "unknown")
-        return sampled(ToolOperation)(default_recorder(), parent, tool_name, race=race, detached=detached)
+        return started(default_recorder(), ToolOperation, parent, tool_name, race=race, detached=detached)
 
     if callable(name):
         function, name = name, ""
@@ -207,7 +209,7 @@ def wait(reason: str, *, component: Literal["wait", "backoff", "client_wait"] = 
     """
 
     def begin(_: str) -> WaitOperation:
-        return sampled(WaitOperation)(default_recorder(), CURRENT.get(), _name(reason, "unknown"), component)
+        return started(default_recorder(), WaitOperation, CURRENT.get(), _name(reason, "unknown"), component)
 
     return Measured(begin)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from agentgauge.record.context import CURRENT, Enclosing, put_back
+from agentgauge.record.overhead import timed
 from agentgauge.record.wrap import Endable, wrapped
 
 if TYPE_CHECKING:
@@ -47,9 +48,9 @@ class Measured(Generic[Op]):
         operation, token = self._entered.pop()
         put_back(token)
         if error is None:
-            operation.finish()
+            timed(operation, operation.finish)
         else:
-            operation.fail(error)
+            timed(operation, operation.fail, error)
 
     async def __aenter__(self) -> Op:
         return self.__enter__()

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, Protocol, TypeVar, cast
 
 from agentgauge.record.context import CURRENT, Enclosing, put_back
+from agentgauge.record.overhead import timed
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -60,11 +61,11 @@ def _function(function: Callable[..., Any], begin: Callable[[], Endable]) -> Cal
         try:
             result = function(*args, **kwargs)
         except BaseException as error:
-            operation.fail(error)
+            timed(operation, operation.fail, error)
             raise
         else:
-            operation.result(result)
-            operation.finish()
+            timed(operation, operation.result, result)
+            timed(operation, operation.finish)
             return result
         finally:
             put_back(token)
@@ -80,11 +81,11 @@ def _coroutine(function: Callable[..., Any], begin: Callable[[], Endable]) -> Ca
         try:
             result = await function(*args, **kwargs)
         except BaseException as error:
-            operation.fail(error)
+            timed(operation, operation.fail, error)
             raise
         else:
-            operation.result(result)
-            operation.finish()
+            timed(operation, operation.result, result)
+            timed(operation, operation.finish)
             return result
         finally:
             put_back(token)
@@ -98,9 +99,9 @@ def _generator(function: Callable[..., Any], begin: Callable[[], Endable]) -> Ca
         try:
             result = yield from _steps(function(*args, **kwargs), operation)
         except BaseException as error:
-            operation.fail(error)
+            timed(operation, operation.fail, error)
             raise
-        operation.finish()
+        timed(operation, operation.finish)
         return result
 
     return run
@@ -154,8 +155,8 @@ def _async_generator(function: Callable[..., Any], begin: Callable[[], Endable])
                 else:
                     step = generator.asend
         except BaseException as error:
-            operation.fail(error)
+            timed(operation, operation.fail, error)
             raise
-        operation.finish()
+        timed(operation, operation.finish)
 
     return run
