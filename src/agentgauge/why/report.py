@@ -72,7 +72,7 @@ def _part(
     alone_s = None if solo is None else sum(solo.get(one, 0.0) for one in keys)
     others = {one: seconds for one, seconds in per_task.items() if one not in keys}
     n_calls = tasks.n_tasks if key == OWN else tasks.calls.get(called(key), 0.0)
-    gain = what_if(path_s, alone_s, k, waits_for(key, others), doubt)
+    gain = what_if(path_s, alone_s, k, waits_for(key, others), doubt, sum(per_task.values()))
     return Part(key, keys, path_s, alone_s, n_calls / tasks.n_tasks, gain)
 
 

@@ -20,8 +20,10 @@ LEAST_SHARE = 0.01
 DETACHED_SHARE = 0.05
 """Work that outlives its tasks, as a share of their time, from which an upper bound means nothing."""
 
-SLACK = 0.02
-"""How much S may exceed P before it is a contradiction: the two are extrapolated series by series."""
+SLACK = 0.05
+FLOOR = 0.005
+"""How far S may exceed P before it is a contradiction, as a share of P and of the task's mean: ``increase``
+extrapolates series by series."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,9 @@ class WhatIf:
         return DOUBTS[self.reason].says if self.reason else ""
 
 
-def what_if(path_s: float, solo_s: float | None, k: float, waits_s: float = 0.0, reason: str = "") -> WhatIf:
+def what_if(
+    path_s: float, solo_s: float | None, k: float, waits_s: float = 0.0, reason: str = "", mean_s: float = 0.0
+) -> WhatIf:
     """Return what ``k`` times faster saves.
 
     Args:
@@ -77,10 +81,11 @@ def what_if(path_s: float, solo_s: float | None, k: float, waits_s: float = 0.0,
         k: how many times faster, above 1.
         waits_s: seconds that tasks stand in line for it.
         reason: a doubt about these tasks, of DOUBTS.
+        mean_s: the mean duration of a task, for what is too small to contradict anything.
     """
     share = 1.0 - 1.0 / k
     alone_s = solo_s or 0.0
-    if alone_s > path_s * (1.0 + SLACK) + 1e-9 and not reason:
+    if alone_s > path_s * (1.0 + SLACK) + FLOOR * mean_s and not reason:
         reason = "contradiction"
     direct_s = share * path_s
     if reason:

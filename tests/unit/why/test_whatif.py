@@ -30,6 +30,7 @@ def test_more_alone_than_on_the_path_is_a_contradiction() -> None:
     assert what_if(1.0, 2.0, 2.0).low_s is None
     assert what_if(1.0, 2.0, 2.0).reason == "contradiction"
     assert what_if(1.0, 1.01, 2.0).low_s == 0.5
+    assert what_if(0.001, 0.002, 2.0, mean_s=1.0).reason == ""
 
 
 @pytest.mark.parametrize("reason", sorted(DOUBTS))
