@@ -25,6 +25,7 @@ from agentgauge.store.places import PlaceCache, Placed, Places
 NEVER_MS = -(1 << 62)
 FOREVER_MS = 1 << 62
 LIVE_MS = 15 * 60_000
+JUMP_MS = 3_600_000
 MIN_RENUMBERED = 512
 MIN_RING_ROWS, MAX_RING_ROWS = 8, 64
 
@@ -44,7 +45,9 @@ class Group:
         "series",
         "unsealed_from_ms",
         "unsealed_rows",
+        "unsealed_to_ms",
         "wants_renumbering",
+        "wants_sealing",
     )
 
     def __init__(self, group_id: int, key: str, epoch: int, ragged: bool, newest_ms: int = NEVER_MS) -> None:
@@ -55,7 +58,8 @@ class Group:
         self.newest_ms = newest_ms
         self.unsealed_rows = 0
         self.wants_renumbering = False
-        self.unsealed_from_ms = FOREVER_MS
+        self.wants_sealing = False
+        self.unsealed_from_ms, self.unsealed_to_ms = FOREVER_MS, NEVER_MS
         self.series = Growing(np.int32)
         self.first_ms = Growing(np.int64)
         self.last_ms = Growing(np.int64)
@@ -65,6 +69,25 @@ class Group:
     def n_columns(self) -> int:
         """How many columns there are."""
         return len(self.series)
+
+    def added_rows(self, n_rows: int, first_ms: int, last_ms: int) -> None:
+        """Note rows (of a ragged group samples) that came to the head; a jump ahead closes what was open."""
+        if self.unsealed_rows and first_ms - self.newest_ms > JUMP_MS:
+            self.wants_sealing = True
+        self.newest_ms = max(self.newest_ms, last_ms)
+        self.unsealed_rows += n_rows
+        self.unsealed_from_ms = min(self.unsealed_from_ms, first_ms)
+        self.unsealed_to_ms = max(self.unsealed_to_ms, last_ms)
+
+    def sealed_rows(self, n_rows: int) -> None:
+        """Note that rows left the head for chunks."""
+        self.unsealed_rows = max(0, self.unsealed_rows - n_rows)
+        self.wants_sealing = False
+        if self.unsealed_rows:
+            # Those that came while the others were encoded: as old as the last of them at least.
+            self.unsealed_from_ms = min(self.newest_ms, self.unsealed_to_ms)
+        else:
+            self.unsealed_from_ms, self.unsealed_to_ms = FOREVER_MS, NEVER_MS
 
     def live_columns(self) -> NDArray[np.int64]:
         """Return the columns that had a sample lately."""
@@ -224,9 +247,10 @@ class Catalog:
         """Return those series that may have samples in the window."""
         groups, columns = self._group_of.view()[ids], self._column_of.view()[ids]
         keep = np.zeros(len(ids), np.bool_)
-        for group_id in np.unique(groups[groups >= 0]).tolist():
-            group = self.groups[group_id]
-            mine = groups == group_id
+        order = np.argsort(groups, kind="stable")
+        order = order[groups[order] >= 0]
+        for mine in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1) if len(order) else ():
+            group = self.groups[int(groups[mine[0]])]
             first, last = group.first_ms.view()[columns[mine]], group.last_ms.view()[columns[mine]]
             keep[mine] = (first <= end_ms) & (last >= start_ms)
         for at in np.flatnonzero(~keep).tolist() if self._others else []:
@@ -244,9 +268,9 @@ class Catalog:
     def _by_group(self, places: NDArray[np.int64]) -> tuple[tuple[int, Places], ...]:
         """Sort (group id, column, series id) rows by group, then column."""
         found = []
-        for group_id in np.unique(places[:, 0]).tolist():
-            mine = places[places[:, 0] == group_id]
-            mine = mine[np.argsort(mine[:, 1], kind="stable")]
+        places = places[np.lexsort((places[:, 1], places[:, 0]))]
+        for mine in np.split(places, np.flatnonzero(np.diff(places[:, 0])) + 1) if len(places) else ():
+            group_id = int(mine[0, 0])
             labels = tuple(self.index.labels(i) for i in mine[:, 2].tolist())
             found.append((group_id, Places(mine[:, 1].copy(), mine[:, 2].copy(), labels)))
         return tuple(found)

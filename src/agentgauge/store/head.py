@@ -110,3 +110,13 @@ class Ring:
         rest = at + 1 if same else at
         new_t[at + 1 :], new_rows[at + 1 :, :old_width] = self._t_ms[rest : self._n], self._rows[rest : self._n]
         self._t_ms, self._rows, self._n = new_t, new_rows, n
+        if n > 2 * self.capacity:
+            # Rows that come before others find no room in the array, so it is cut here.
+            self._renew()
+
+    def clear(self) -> None:
+        """Let go of all rows; they are on disk."""
+        if self._n:
+            self.complete_from_ms = int(self._t_ms[self._n - 1]) + 1
+        self._n, self._width = 0, 0
+        self._t_ms, self._rows = np.empty(0, np.int64), np.empty((0, 0))

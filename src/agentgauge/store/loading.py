@@ -61,16 +61,12 @@ def _load_rows(conn: Connection, group: Group) -> int:
         newest_seq = max(newest_seq, seq)
         group.saw_row(t_ms, values)
         group.ring.put(t_ms, values)
-        group.newest_ms = max(group.newest_ms, t_ms)
-        group.unsealed_rows += 1
-        group.unsealed_from_ms = min(group.unsealed_from_ms, t_ms)
+        group.added_rows(1, t_ms, t_ms)
     return newest_seq
 
 
 def _load_pushed(conn: Connection, group: Group) -> int:
     for batch in tables.pushed(conn, group.id, NEVER_MS, FOREVER_MS):
         group.saw_samples(batch.columns.astype(np.int64), batch.t_ms)
-        group.newest_ms = max(group.newest_ms, int(batch.t_ms.max()))
-        group.unsealed_rows += len(batch.t_ms)
-        group.unsealed_from_ms = min(group.unsealed_from_ms, int(batch.t_ms.min()))
+        group.added_rows(len(batch.t_ms), int(batch.t_ms.min()), int(batch.t_ms.max()))
     return 0

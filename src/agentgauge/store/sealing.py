@@ -116,7 +116,7 @@ class Sealing:
         with self._readers.snapshot() as conn:
             found = list(tables.head_rows(conn, group.id, NEVER_MS, FOREVER_MS))
         if not found:
-            _settle(group, 0, all_of_it=True)
+            group.sealed_rows(group.unsealed_rows)
             return 0
         t_ms = np.array([t for t, _, _ in found], np.int64)
         newest_seq = max(seq for _, seq, _ in found)
@@ -130,7 +130,7 @@ class Sealing:
             tables.delete_rows(conn, group.id, int(t_ms[0]), int(t_ms[-1]), newest_seq)
             tables.put_seen(conn, group)
 
-        self._writer.run(write, lambda _: _settle(group, len(found)))
+        self._writer.run(write, lambda _: group.sealed_rows(len(found)))
         return len(found)
 
     def _dense_chunks(self, t_ms: Times, rows: list[Values]) -> Iterator[NewChunk]:
@@ -155,7 +155,7 @@ class Sealing:
         with self._readers.snapshot() as conn:
             batches = list(tables.pushed(conn, group.id, NEVER_MS, FOREVER_MS))
         if not batches:
-            _settle(group, 0, all_of_it=True)
+            group.sealed_rows(group.unsealed_rows)
             return 0
         samples = join_samples([Samples(b.columns.astype(np.int64), b.t_ms, b.values) for b in batches])
         new: list[NewChunk] = []
@@ -174,7 +174,7 @@ class Sealing:
             tables.delete_pushed(conn, group.id, batches[-1].seq)
             tables.put_seen(conn, group)
 
-        self._writer.run(write, lambda _: _settle(group, sum(len(batch.t_ms) for batch in batches)))
+        self._writer.run(write, lambda _: group.sealed_rows(sum(len(batch.t_ms) for batch in batches)))
         return len(batches)
 
     def _ragged_chunk(self, samples: Samples, column: int) -> NewChunk:
@@ -190,13 +190,6 @@ class Sealing:
         chunk = encode_ragged(offsets, samples.t_ms, samples.values, self._codec)
         assert chunk.flags & RAGGED, "BUG: a ragged chunk without its flag"
         return NewChunk(column, t_min, t_max, chunk)
-
-
-def _settle(group: Group, n_sealed: int, *, all_of_it: bool = False) -> None:
-    """Note how much of a group is left in the head; runs on the writer thread, but for an idle group."""
-    left = 0 if all_of_it else max(0, group.unsealed_rows - n_sealed)
-    group.unsealed_rows = left
-    group.unsealed_from_ms = group.newest_ms if left else FOREVER_MS
 
 
 def _as_samples(chunk: DenseChunk | RaggedChunk, column: int) -> Samples:

@@ -158,7 +158,9 @@ class Store:
             writer, readers, newest_seq = self._open_and_load()
         self._readers, catalog = readers, self._catalog
         self._reading = Reading(readers, self._cache, self._on_bad_chunk)
-        writing = Writing(writer, catalog, self._lock, settings.out_of_order_ms, self._make_room, newest_seq)
+        writing = Writing(
+            writer, catalog, self._lock, settings.out_of_order_ms, self._make_room, newest_seq, self.clock
+        )
         retention = Retention(readers, writer, catalog, self._lock, settings.retention_ms, settings.retention_bytes)
         sealing = Sealing(readers, writer, self._reading, self._codec)
         upkeep = Upkeep(

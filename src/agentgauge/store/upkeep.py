@@ -14,7 +14,7 @@ from pathlib import Path
 
 from agentgauge.errors import StoreCorrupt, StoreError, StoreFull
 from agentgauge.model.clock import Clock
-from agentgauge.store.catalog import Catalog, Group
+from agentgauge.store.catalog import LIVE_MS, Catalog, Group
 from agentgauge.store.reserve import Reserve, disk_space
 from agentgauge.store.retention import Retention
 from agentgauge.store.sealing import DAY_MERGE_AGE_MS, INTERVAL_MS, Sealing
@@ -78,6 +78,7 @@ class Upkeep:
                 self._interval = interval
                 self.merge(now_ms)
                 self._retention.give_back()
+                self._forget_idle_rings(now_ms)
             if now_ms - self._retention_ms >= RETENTION_MS or now_ms < self._retention_ms:
                 self._retention_ms = now_ms
                 self._retention.run(now_ms)
@@ -109,6 +110,13 @@ class Upkeep:
                 for group_id, column, start_ms in self._sealing.due(level, before_ms):
                     self._sealing.merge(group_id, column, level, start_ms)
 
+    def _forget_idle_rings(self, now_ms: int) -> None:
+        """Let go of the newest rows of targets that are gone: all of them are in chunks, and nobody watches."""
+        with self._catalog_lock:
+            for group in self._catalog.groups.values():
+                if not group.unsealed_rows and group.newest_ms < now_ms - LIVE_MS:
+                    group.ring.clear()
+
     def _groups(self) -> list[Group]:
         with self._catalog_lock:
             return list(self._catalog.groups.values())
@@ -116,8 +124,8 @@ class Upkeep:
     def _is_due(self, group: Group, now_ms: int) -> bool:
         if not group.unsealed_rows:
             return False
-        newest_ms = max(now_ms, group.newest_ms)
-        if group.unsealed_from_ms // INTERVAL_MS < newest_ms // INTERVAL_MS:
+        newest_ms = max(now_ms, group.unsealed_to_ms)
+        if group.wants_sealing or group.unsealed_from_ms // INTERVAL_MS < newest_ms // INTERVAL_MS:
             return True
         if group.ragged:
             return group.unsealed_rows >= SEAL_SAMPLES

@@ -5,7 +5,8 @@ registrations first (the writer thread is the only one that changes the catalog,
 then the inserts; after the commit, and under the lock, the catalog and the ring take the row. So memory never shows
 what the file has not, and a failed insert leaves both as they were. Times (storage notes, section 9): a row at a time
 that is already there is laid over it cell by cell, the last write wins and differences are counted; a row older than
-the newest of its group is taken inside the out-of-order window, else dropped and counted.
+the newest of its group, or than our clock when that is behind it, is taken inside the out-of-order window, else
+dropped and counted.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentgauge.errors import StoreCorrupt, StoreError, StoreFull
+from agentgauge.model.clock import Clock
 from agentgauge.model.labels import Labels
 from agentgauge.model.sample import NO_SAMPLE_BITS, Exemplar, Sample
 from agentgauge.model.series import Row, Values
@@ -80,6 +82,7 @@ class Writing:
         window_ms: int,
         make_room: Callable[[], bool],
         newest_seq: int,
+        clock: Clock,
     ) -> None:
         self.counters = Counters()
         self.saw_damage = False
@@ -91,6 +94,7 @@ class Writing:
         self._window_ms = window_ms
         self._make_room = make_room
         self._seq = newest_seq
+        self._clock = clock
         self.outbox: Outbox | None = None
         """What other servers are to get too, when there are any."""
         self._unnoted_lost = 0
@@ -247,7 +251,8 @@ class Writing:
                 f"the row has {len(values)} values"
             )
         taken = _Taken(group, row.t_ms, values)
-        if row.t_ms < group.newest_ms - self._window_ms:
+        # Our clock counts too: after it was far ahead once, rows of now are not late.
+        if row.t_ms < min(group.newest_ms, self._clock.now_ms()) - self._window_ms:
             # The columns are registered all the same: the caller counts on them from now on.
             taken.dropped = True
         if row.new_labels:
@@ -299,9 +304,7 @@ class Writing:
             self.counters.out_of_order += t_ms < group.newest_ms
             group.saw_row(t_ms, taken.values)
             group.ring.put(t_ms, taken.values)
-            group.newest_ms = max(group.newest_ms, t_ms)
-            group.unsealed_rows += 1
-            group.unsealed_from_ms = min(group.unsealed_from_ms, t_ms)
+            group.added_rows(1, t_ms, t_ms)
 
     def _remember(self, group: Group, new_series: list[tuple[int, Labels]], column_series: list[int]) -> None:
         for series_id, labels in new_series:
@@ -360,9 +363,7 @@ class Writing:
             with self._lock:
                 self._remember(group, taken.new_series, taken.column_series)
                 group.saw_samples(batch.columns.astype(np.int64), batch.t_ms)
-                group.newest_ms = max(group.newest_ms, int(batch.t_ms.max()))
-                group.unsealed_rows += len(batch.t_ms)
-                group.unsealed_from_ms = min(group.unsealed_from_ms, int(batch.t_ms.min()))
+                group.added_rows(len(batch.t_ms), int(batch.t_ms.min()), int(batch.t_ms.max()))
                 self.counters.samples += len(batch.t_ms)
 
         self._writer.run(work, then)

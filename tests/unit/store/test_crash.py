@@ -8,15 +8,20 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[3] / "benchmarks" / "crash_store.py"
+BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(280)
-def test_twenty_kills_lose_nothing() -> None:
-    """A bounded run of the benchmark, which does 200."""
+@pytest.mark.parametrize(("script", "rounds"), [("crash_server.py", "6"), ("crash_store.py", "20")])
+def test_kills_lose_nothing(script: str, rounds: str) -> None:
+    """A bounded run of the benchmarks, which kill the store's process 200 times and the server's 50 times."""
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), "--rounds", "20"], capture_output=True, text=True, check=False, timeout=270
+        [sys.executable, str(BENCHMARKS / script), "--rounds", rounds],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=270,
     )
     assert done.returncode == 0, done.stderr
     assert "0 lost" in done.stdout

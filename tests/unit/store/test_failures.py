@@ -15,7 +15,7 @@ from agentgauge.model.series import Row
 from agentgauge.store.lock import refuse_network
 from agentgauge.store.store import Store
 
-from .conftest import T0, Contents, HandClock
+from .conftest import Contents, HandClock
 
 OpenStore = Callable[..., Store]
 Everything = Callable[..., Contents]
