@@ -20,6 +20,8 @@ MAX_KNOWN = 200_000
 
 _DOUBLE = struct.Struct("<d")
 _TYPES = ("unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset")
+_USUAL = b"\x12\x10\x09"
+"""How a sample of our decades begins: 16 bytes, its value first, then a time of six bytes."""
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
@@ -85,8 +87,12 @@ class WriteRequestReader:
         # Labels come first, in every encoder's order; their bytes together are the key.
         start = at
         while at < end and body[at] == 0x0A:
-            size, at = _varint(body, at + 1)
-            at += size
+            size = body[at + 1]
+            if size < 0x80:
+                at += 2 + size
+            else:
+                size, at = _varint(body, at + 1)
+                at += size
         _check_end(at, end)
         key = body[start:at]
         labels = self._known.get(key)
@@ -94,6 +100,12 @@ class WriteRequestReader:
             labels = self._learn(key)
         samples: list[tuple[int, float]] = []
         while at < end:
+            if at + 18 <= end and body[at : at + 3] == _USUAL and body[at + 11] == 0x10:
+                t_bytes = int.from_bytes(body[at + 12 : at + 18], "little")
+                if t_bytes & 0x8080_8080_8080 == 0x0080_8080_8080:
+                    samples.append((_six_bytes(t_bytes), _DOUBLE.unpack_from(body, at + 3)[0]))
+                    at += 18
+                    continue
             number, kind, at = _tag(body, at)
             if kind != _BYTES or number not in (1, 2, 3, 4):
                 at = _skip(body, at, end, kind)
@@ -174,6 +186,18 @@ def _encode_varint(number: int) -> bytes:
         number >>= 7
     out.append(number)
     return bytes(out)
+
+
+def _six_bytes(t: int) -> int:
+    """Undo a varint of six bytes, given as a little-endian number."""
+    return (
+        t & 0x7F
+        | t >> 1 & 0x3F80
+        | t >> 2 & 0x1F_C000
+        | t >> 3 & 0xFE0_0000
+        | t >> 4 & 0x7_F000_0000
+        | t >> 5 & 0x3F8_0000_0000
+    )
 
 
 def _sample(body: bytes, at: int, end: int) -> tuple[int, float]:

@@ -25,9 +25,10 @@ from agentgauge.store.sql import Connection, Readers, Writer
 from agentgauge.store.tables import PushedBatch, get_note, put_note
 
 ENTRIES_PER_READ = 64
+SAMPLES_PER_READ = 50_000
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS outbox(seq INTEGER PRIMARY KEY AUTOINCREMENT, grp INTEGER NOT NULL,"
-    " t_ms INTEGER, n INTEGER NOT NULL, body BLOB NOT NULL)"
+    " t_ms INTEGER, n INTEGER NOT NULL, upto INTEGER NOT NULL, body BLOB NOT NULL)"
 )
 _NOTE = "sent:"
 
@@ -62,6 +63,8 @@ class Outbox:
         self._lock = lock
         self._limit_bytes = limit_bytes
         self._places: dict[str, int] = {}
+        self._upto = 0
+        """How many bytes were ever queued: each entry notes it, so that the queue's size needs no scan."""
         writer.run(lambda conn: conn.execute(_SCHEMA).rowcount)
 
     def join(self, destinations: Sequence[str]) -> None:
@@ -69,6 +72,10 @@ class Outbox:
 
         def work(conn: Connection) -> dict[str, int]:
             (end,) = conn.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name='outbox'").fetchone()
+            (upto,) = conn.execute(
+                "SELECT coalesce(max(upto), 0) FROM (SELECT upto FROM outbox ORDER BY seq DESC LIMIT 1)"
+            ).fetchone()
+            self._upto = int(upto)
             places: dict[str, int] = {}
             for destination in destinations:
                 found = get_note(conn, _NOTE + destination)
@@ -94,10 +101,16 @@ class Outbox:
     def read(self, destination: str) -> list[Entry]:
         """Return the next entries that a destination has not taken, oldest first; none when it has all."""
         with self._readers.snapshot() as conn:
-            rows = conn.execute(
+            found = conn.execute(
                 "SELECT seq, grp, t_ms, n, body FROM outbox WHERE seq>? ORDER BY seq LIMIT ?",
                 (self._places[destination], ENTRIES_PER_READ),
-            ).fetchall()
+            )
+            rows, n_samples = [], 0
+            for row in found:
+                rows.append(row)
+                n_samples += row[3]
+                if n_samples >= SAMPLES_PER_READ:
+                    break
         with self._lock:
             return [self._entry(*row) for row in rows]
 
@@ -132,21 +145,24 @@ class Outbox:
 
         def work(conn: Connection) -> dict[str, int]:
             lost = dict.fromkeys(self._places, 0)
-            (size,) = conn.execute("SELECT coalesce(sum(length(body)), 0) FROM outbox").fetchone()
-            while size > self._limit_bytes:
-                seq, n, length = conn.execute("SELECT seq, n, length(body) FROM outbox ORDER BY seq LIMIT 1").fetchone()
-                conn.execute("DELETE FROM outbox WHERE seq=?", (seq,))
-                size -= length
+            last_seq = 0
+            for seq, n, upto in conn.execute("SELECT seq, n, upto FROM outbox ORDER BY seq"):
+                if upto > self._upto - self._limit_bytes:
+                    break
+                last_seq = seq
                 for destination, place in self._places.items():
-                    if place < seq:
-                        lost[destination] += n
+                    lost[destination] += n if place < seq else 0
+            conn.execute("DELETE FROM outbox WHERE seq<=?", (last_seq,))
             return lost
 
         return {destination: n for destination, n in self._writer.run(work).items() if n}
 
     def _put(self, conn: Connection, group: Group, t_ms: int | None, n: int, body: bytes) -> None:
         if self._places:
-            conn.execute("INSERT INTO outbox(grp, t_ms, n, body) VALUES (?,?,?,?)", (group.id, t_ms, n, body))
+            self._upto += len(body)
+            conn.execute(
+                "INSERT INTO outbox(grp, t_ms, n, upto, body) VALUES (?,?,?,?,?)", (group.id, t_ms, n, self._upto, body)
+            )
 
     def _entry(self, seq: int, group_id: int, t_ms: int | None, n: int, body: bytes) -> Entry:
         if t_ms is None:

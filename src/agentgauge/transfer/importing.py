@@ -94,21 +94,16 @@ class _Import:
         self._reader = HistoryReader(line=self._stand.line, types=types, unit=self._stand.unit)
         self._pages: list[HistoryPage] = []
         self._n_waiting = 0
-        self._n_read = self._stand.offset
+        self._read_to = (self._stand.offset, self._stand.line)
+        """The byte and the line after all pieces in ``_pages``; one assignment, so that Ctrl-C finds them alike."""
 
     def run(self, head: bytes) -> Imported:
         resumed_at = self._stand.line
-        rest = self._skip(head)
-        while True:
-            body, rest = self._piece(rest)
-            if not body:
-                break
-            self._pages.append(self._reader.read(body))
-            self._n_read += len(body)
-            self._n_waiting += len(self._pages[-1].t_ms)
-            if self._n_waiting >= self._run_samples:
-                self._commit()
-            self._progress(self._n_read, self._stand.n_samples + self._n_waiting)
+        try:
+            self._read_all(self._skip(head))
+        except KeyboardInterrupt:
+            self._commit()
+            raise
         self._commit()
         self._store.put_note(self._note, None)
         stand = self._stand
@@ -121,6 +116,19 @@ class _Import:
             resumed_at,
             self._reader.saw_end or stand.saw_end,
         )
+
+    def _read_all(self, rest: bytes) -> None:
+        while True:
+            body, rest = self._piece(rest)
+            if not body:
+                return
+            page = self._reader.read(body)
+            self._pages.append(page)
+            self._read_to = (self._read_to[0] + len(body), self._reader.line)
+            self._n_waiting += len(page.t_ms)
+            if self._n_waiting >= self._run_samples:
+                self._commit()
+            self._progress(self._read_to[0], self._stand.n_samples + self._n_waiting)
 
     def _skip(self, head: bytes) -> bytes:
         """Go to where the run before stood; return what is read of the rest."""
@@ -162,8 +170,8 @@ class _Import:
         self._store.set_metadata(infos)
         stand = replace(
             self._stand,
-            offset=self._n_read,
-            line=self._reader.line,
+            offset=self._read_to[0],
+            line=self._read_to[1],
             unit=self._reader.unit,
             saw_end=self._reader.saw_end,
         )

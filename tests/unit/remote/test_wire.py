@@ -16,7 +16,7 @@ from agentgauge.remote.wire import WriteRequestReader, encode_labels, encode_wri
 
 NAMES = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=12)
 LABELS = st.dictionaries(NAMES, NAMES, min_size=1, max_size=5).map(labels_from_mapping)
-TIMES = st.integers(-(1 << 63), (1 << 63) - 1)
+TIMES = st.integers(-(1 << 63), (1 << 63) - 1) | st.integers(1 << 34, (1 << 43) - 1)
 BITS = st.integers(0, (1 << 64) - 1)
 SERIES = st.lists(st.tuples(LABELS, st.lists(st.tuples(TIMES, BITS), max_size=4)), max_size=5)
 INFOS = st.dictionaries(
