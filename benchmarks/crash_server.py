@@ -160,7 +160,7 @@ def main() -> None:
     finally:
         target.close()
     print(
-        f"{options.rounds} kills of the server, {n_samples} samples of {len(answered)} answered scrapes checked, 0 lost,"
+        f"{options.rounds} kills of the server, {n_samples} samples of {len(answered)} scrapes checked, 0 lost,"
         f" every file clean; slowest from start to first answer {slowest_s:.2f} s"
     )
 
