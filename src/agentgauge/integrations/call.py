@@ -22,6 +22,8 @@ from agentgauge.record.once import without_locks
 _now_ns = SystemClock.monotonic_ns
 _SEEN = "agentgauge"
 _N_CONVERSATIONS = 1_000
+MANY = 32
+"""Chunks that are looked at together."""
 _MAX_HELD_BYTES = 4_096
 """What a call may hold of its exchange until it is counted."""
 _ANSWERED = frozenset({"success", "cancelled"})
@@ -47,10 +49,12 @@ class Call:
     While the host waits, only what is gone afterwards is kept: times, and the ends of request and answer. They are
     read when the call is counted (see ``record/llm.py``), or at once where they are long, so that little is held.
 
+    ``held`` are the last few chunks of the answer, not yet looked at: looking at many together is far cheaper.
+
     Thread-safety: one reader at a time, as ``httpx`` has it; a finaliser may settle from any thread.
     """
 
-    __slots__ = ("_complete", "_decode", "_end_ns", "_exchange", "_facts", "_first_ns", "_operation", "_settled")
+    __slots__ = ("_complete", "_decode", "_exchange", "_facts", "_first_ns", "_operation", "_settled", "held", "ledger")
 
     def __init__(self, request_body: bytes) -> None:
         self._settled = True  # until there is something to settle
@@ -58,19 +62,20 @@ class Call:
         self._first_ns = 0
         self._facts: CallFacts | None = None
         self._decode: Callable[[bytes], bytes] | None = None
-        self._operation = LLMOperation(default_recorder(), CURRENT.get(), "", read_model=exchange.read_model)
+        self.held: list[bytes] = []
+        recorder = default_recorder()
+        self.ledger = recorder.ledger
+        self._operation = LLMOperation(recorder, CURRENT.get(), "", read_model=exchange.read_model)
         self._settled = False
 
     def responded(self, response: Any, along: Callable[[Any, Call], Any]) -> None:
         """Take the response: settle at once when it has been read, else read along its stream."""
         try:
-            exchange = self._exchange
             if response.is_stream_consumed:
-                exchange.respond(response.status_code, streamed=False)
-                exchange.feed(response.content)
+                self._exchange.whole(response.status_code, response.content)
                 self.settle(complete=True)
                 return
-            exchange.respond(response.status_code, streamed=True)
+            self._exchange.respond(response.status_code, streamed=True)
             if encoding := response.headers.get("content-encoding"):
                 self._decode = _decoder(encoding)
             response.stream = along(response.stream, self)
@@ -78,15 +83,19 @@ class Call:
             default_recorder().guard.failed("ollama.responded", error)
             self.settle(complete=False)
 
-    def feed(self, data: bytes) -> None:
-        """Look at bytes of the body on their way to the reader."""
+    def read_along(self) -> int:
+        """Look at the bytes in ``held`` that are on their way to the reader, because there are many or time changed.
+
+        Returns the number of the ledger's last event: until the next one, what comes belongs together.
+        """
         if not self._first_ns:
             self._first_ns = _now_ns()
+        held = self.held
+        data = b"".join(held)
+        held.clear()
         if self._decode is not None:
             data = self._decoded(data)
-        n_lines = self._exchange.feed(data)
-        if n_lines:
-            self._operation.chunk(n_lines)
+        return self._operation.chunks(self._exchange.feed(data))
 
     def _decoded(self, data: bytes) -> bytes:
         try:
@@ -111,10 +120,11 @@ class Call:
             return
         self._settled = True
         self._complete = complete
-        self._end_ns = _now_ns()
-        if self._exchange.n_held > _MAX_HELD_BYTES:
+        if self.held:
+            self.read_along()
+        if len(self._exchange.tail) > _MAX_HELD_BYTES:
             self._read()
-        self._operation.end(self._sum_up, self._end_ns)
+        self._operation.end(self._sum_up)
 
     def __del__(self) -> None:
         """Settle what nobody read or closed: as cancelled, and without a lock."""
@@ -144,7 +154,7 @@ class Call:
         if not facts.counts:
             return None
         told, usage, times = operation.telling(), facts.usage, facts.times
-        wall_ns = self._end_ns - operation.start_ns
+        wall_ns = operation.end_ns - operation.start_ns
         n_completion = 0
         if usage is not None:
             told.usage = usage

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from agentgauge.integrations.call import Call, begin
+from agentgauge.integrations.call import MANY, Call, begin
 from agentgauge.integrations.lazy import when_imported
 
 Uninstall: TypeAlias = Callable[[], None]
@@ -115,10 +115,13 @@ def _stream_types() -> tuple[type, type]:
             self._call = call
 
         def __iter__(self) -> Any:
-            feed = self._call.feed
+            call = self._call
+            held, ledger, serial = call.held, call.ledger, -1
             try:
                 for data in self._stream:
-                    feed(data)
+                    if ledger.serial != serial or len(held) >= MANY:
+                        serial = call.read_along()
+                    held.append(data)
                     yield data
             except GeneratorExit:
                 self._call.settle(complete=False)
@@ -140,10 +143,13 @@ def _stream_types() -> tuple[type, type]:
             self._call = call
 
         async def __aiter__(self) -> Any:
-            feed = self._call.feed
+            call = self._call
+            held, ledger, serial = call.held, call.ledger, -1
             try:
                 async for data in self._stream:
-                    feed(data)
+                    if ledger.serial != serial or len(held) >= MANY:
+                        serial = call.read_along()
+                    held.append(data)
                     yield data
             except GeneratorExit:
                 self._call.settle(complete=False)

@@ -59,10 +59,10 @@ class OllamaExchange:
         "_head_bytes",
         "_status_code",
         "_streamed",
-        "_tail",
         "_thinking",
         "_tools",
         "request_bytes",
+        "tail",
     )
 
     def __init__(self, request_body: bytes) -> None:
@@ -72,7 +72,7 @@ class OllamaExchange:
         self._streamed = False
         self._tools = False
         self._thinking = False
-        self._tail = b"\n"
+        self.tail = b"\n"
 
     @property
     def model(self) -> str:
@@ -94,42 +94,43 @@ class OllamaExchange:
 
         Returns the number of lines with output that ended: of a stream, about one per token.
         """
-        if not self._tail.endswith(b"\n"):
+        if not self.tail.endswith(b"\n"):
             n_lines = data.count(b"\n")
-            data = self._tail + data
+            data = self.tail + data
         elif not data:
             return 0
         else:
             n_lines = data.count(b"\n")
-        if b'"t' in data:  # one look for most chunks
-            if b'"tool_calls":' in data:
-                self._tools = True
-            if b'"thinking":' in data:
-                self._thinking = True
-            if n_lines and b'"total_duration":' in data:
-                n_lines -= 1
-        self._tail = data if len(data) <= _TAIL_BYTES else data[-_TAIL_BYTES:]
+        if b"tool_calls" in data and b'"tool_calls":' in data:  # the first look is the cheaper one
+            self._tools = True
+        if b'"thinking":' in data:
+            self._thinking = True
+        if n_lines and b'"total_duration":' in data:
+            n_lines -= 1
+        self.tail = data if len(data) <= _TAIL_BYTES else data[-_TAIL_BYTES:]
         return n_lines
 
-    @property
-    def n_held(self) -> int:
-        """Bytes that it holds of the answer."""
-        return len(self._tail)
+    def whole(self, status_code: int, body: bytes) -> None:
+        """Take note of a response that was read before anyone looked: its status and all of its body."""
+        self._status_code = status_code
+        self.tail = body
 
     def forget(self) -> None:
         """Let go of the bytes; ``finish`` has read them."""
-        self._tail = self._head_bytes = b""
+        self.tail = self._head_bytes = b""
 
     def finish(self, *, complete: bool) -> CallFacts:
         """Sum up; ``complete`` is False when the reader left before the body's end."""
         if self._status_code >= 300:
             return self._refused()
-        line = self._tail.rstrip(b"\n").rpartition(b"\n")[2]
+        line = self.tail.rstrip(b"\n").rpartition(b"\n")[2]
         figures = _figures(line)
         if figures is None:
             return self._without_figures(line, complete=complete)
         total_ns, load_ns, prompt, cached, prefill_ns, completion, decode_ns = figures
         usage = TokenUsage(prompt, completion, cached)
+        if not self._streamed:
+            self._thinking = b'"thinking":' in line
         two_passes = self._thinking and b'"format":' in self._head()
         times = ServerTimes(total_ns or 0, load_ns or 0, prefill_ns or 0, decode_ns or 0, two_passes)
         return CallFacts(

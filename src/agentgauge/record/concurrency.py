@@ -33,10 +33,11 @@ class Meter:
     Thread-safety: under the lock of ``record/live.py``.
     """
 
-    __slots__ = ("_changes", "_last_ns", "n", "seconds_ns", "tokens")
+    __slots__ = ("_at", "_changes", "_last_ns", "n", "seconds_ns", "tokens")
 
     def __init__(self, t_ns: int) -> None:
         self.n = 0
+        self._at = 0
         self._last_ns = t_ns
         self.seconds_ns: dict[int, int] = {0: 0, 1: 0}
         self.tokens: dict[int, int] = {1: 0}
@@ -45,18 +46,31 @@ class Meter:
     def advance(self, t_ns: int) -> None:
         """Charge the time up to now to the level that holds."""
         if t_ns > self._last_ns:
-            at = level(self.n)
-            self.seconds_ns[at] = self.seconds_ns.get(at, 0) + t_ns - self._last_ns
+            self.seconds_ns[self._at] += t_ns - self._last_ns
             self._last_ns = t_ns
 
     def change(self, step: int, t_ns: int) -> None:
         """Note that a request was sent (1) or is over (-1)."""
-        self.advance(t_ns)
+        at, last_ns = self._at, self._last_ns
+        if t_ns > last_ns:
+            self.seconds_ns[at] += t_ns - last_ns
+            self._last_ns = last_ns = t_ns
         self.n += step
         at = level(self.n)
-        self.seconds_ns.setdefault(at, 0)
-        self.tokens.setdefault(at, 0)
-        self._changes.append((self._last_ns, at))
+        if at != self._at:
+            self._at = at
+            if at not in self.seconds_ns:
+                self.seconds_ns[at] = 0
+                self.tokens[at] = 0
+            self._changes.append((last_ns, at))
+
+    def credit_span(self, n_tokens: int, start_ns: int, end_ns: int) -> None:
+        """Add tokens made evenly between two instants of the past to the levels that held then."""
+        since_ns, at = self._changes[-1]
+        if since_ns <= start_ns and at:
+            self.tokens[at] += n_tokens
+        else:
+            self.credit(n_tokens, self.shares_ns(start_ns, end_ns))
 
     def credit(self, n_tokens: int, shares: dict[int, int]) -> None:
         """Add tokens to levels in proportion to ``shares`` (level -> weight), whole ones, all of them."""

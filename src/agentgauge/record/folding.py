@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 
+from agentgauge.errors import ConfigError
 from agentgauge.model.metrics import LABEL_LIMITS, OTHER
 
 MAX_VALUE_CHARACTERS = 128
@@ -57,6 +58,21 @@ class Folding:
         self._limits = {**LABEL_LIMITS, **(limits or {})}
         self._admitted: dict[tuple[str, str], set[str]] = {}
         self._on_fold = on_fold
+
+    def limit(self, limits: Mapping[str, int]) -> None:
+        """Set limits of labels; what has been admitted stays.
+
+        Raises:
+            ConfigError: a label that has none, because its values are a closed set, or a limit below 1.
+        """
+        for label, limit in limits.items():
+            if label not in LABEL_LIMITS:
+                raise ConfigError(
+                    f"limits: {label!r} has no limit to set; there are: {', '.join(sorted(LABEL_LIMITS))}"
+                )
+            if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+                raise ConfigError(f"limits: {label} must be a whole number above 0, not {limit!r}")
+        self._limits.update(limits)
 
     def limited(self, label: str) -> bool:
         """Tell whether a label has a limit; the others have closed sets of values."""

@@ -118,12 +118,19 @@ class Ledger:
         *,
         buckets: Mapping[str, Sequence[float]] | None = None,
         thresholds: Mapping[str, float | Iterable[float]] | None = None,
+        limits: Mapping[str, int] | None = None,
+        series_limit: int | None = None,
     ) -> None:
-        """Set bucket bounds before the histograms they concern have series.
+        """Set limits, and bucket bounds before the histograms they concern have series.
 
         Raises:
-            ConfigError: bounds that cannot be used, or a histogram that already counts with other bounds.
+            ConfigError: what cannot be used, or a histogram that already counts with other bounds.
         """
+        if limits:
+            self.folding.limit(limits)
+            self._limits = {**(self._limits or {}), **limits}
+        if series_limit is not None:
+            self.series_limit = series_limit
         check_names(buckets, thresholds)
         for name in {**(buckets or {}), **(thresholds or {})}:
             row = METRICS[name]

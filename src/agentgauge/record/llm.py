@@ -39,6 +39,8 @@ class Ended(NamedTuple):
     error_type: str = ""
 
 
+SUCCESS = Ended()
+
 SumUp = Callable[["LLMOperation"], "Ended | None"]
 """Tells a call that is over what is known of it, and returns how it ended; None when it was no call at all."""
 
@@ -74,6 +76,7 @@ class LLMOperation:
         "_rows",
         "_serial",
         "agent",
+        "end_ns",
         "lane",
         "live",
         "model",
@@ -166,11 +169,21 @@ class LLMOperation:
         if told.first_token_ns is None:
             told.first_token_ns = end_of(self.recorder, self.start_ns, t_ns) - self.start_ns
 
-    def chunk(self, n_chunks: int = 1) -> None:
-        """Note streamed chunks of output: where tokens go among the levels of concurrency. Reads no clock."""
+    def chunk(self) -> None:
+        """Note one streamed chunk of output: where tokens go among the levels of concurrency. Reads no clock."""
         if self._serial != self.recorder.ledger.serial:
             self._look_around()
+        self._n_chunks += 1
+
+    def chunks(self, n_chunks: int) -> int:
+        """Note chunks that came before the last event of this process, whatever it was, and look what it changed.
+
+        Returns the number of that event: while ``recorder.ledger.serial`` is the same, nothing else has happened.
+        """
         self._n_chunks += n_chunks
+        if self._serial != self.recorder.ledger.serial:
+            self._look_around()
+        return self._serial
 
     def _look_around(self) -> None:
         """Something happened since the last chunk: keep the chunks so far if the requests in flight changed."""
@@ -256,46 +269,55 @@ class LLMOperation:
 
     def finish(self, status: CallStatus = "success", error_type: str = "", t_ns: int | None = None) -> None:
         """End the call; only the first end counts. ``t_ns`` is when, on the monotonic clock; now when None."""
-        self._over(t_ns, Ended(status if status in CALL_STATUSES else "error", error_type), None)
+        how = SUCCESS if status == "success" else Ended(status if status in CALL_STATUSES else "error", error_type)
+        self.end(None, t_ns, how)
 
     def fail(self, error: BaseException) -> None:
         """End the call the way an exception ends it."""
         how = ending(error)
-        self._over(None, Ended("error" if how == "failed" else how, error_type(error)), None)
+        self.end(None, None, Ended("error" if how == "failed" else how, error_type(error)))
 
-    def end(self, sum_up: SumUp, t_ns: int | None = None) -> None:
+    def discard(self) -> None:
+        """Forget the call: it turned out to be none, such as a request that only loads a model."""
+        self.end(_no_call)
+
+    def end(self, sum_up: SumUp | None, t_ns: int | None = None, how: Ended = SUCCESS) -> None:
         """End the call; ``sum_up(self)`` tells how it was, before anyone can see. Only the first end counts.
 
         ``sum_up`` is called once, under the ledger's lock: it may look at this call only, and must be quick.
         """
-        self._over(t_ns, Ended(), sum_up)
-
-    def discard(self) -> None:
-        """Forget the call: it turned out to be none, such as a request that only loads a model."""
-        self._over(None, Ended(), _no_call)
-
-    def _over(self, t_ns: int | None, how: Ended, sum_up: SumUp | None) -> None:
         try:
             del self._open  # one atomic step: of several threads that end it, one succeeds
         except AttributeError:
             return
         recorder = self.recorder
+        ledger = recorder.ledger
         try:
-            if self._epoch == recorder.ledger.epoch:
-                recorder.ledger.later(self._finish, end_of(recorder, self.start_ns, t_ns), how, sum_up)
+            self.end_ns = end_ns = max(recorder.clock.monotonic_ns(), self.start_ns)
+            if t_ns is not None and t_ns < end_ns:
+                self.end_ns = max(t_ns, self.start_ns)
+            if self._epoch == ledger.epoch:
+                ledger.later(self._finish, how, sum_up)
         except Exception as error:  # noqa: BLE001 -- the host never pays for our mistakes
             recorder.guard.failed("llm", error)
 
-    def _finish(self, end_ns: int, how: Ended, sum_up: SumUp | None) -> None:
+    def _finish(self, how: Ended, sum_up: SumUp | None) -> None:
         """End the node and the request in flight, and count the call by what was told; a step of the ledger."""
-        recorder, live = self.recorder, self.live
+        recorder, live, end_ns = self.recorder, self.live, self.end_ns
         try:
             ended = how if sum_up is None else sum_up(self)
             told = self.told or NOTHING
-            was_counting = live is not None and self.node is not None and self._end_node(live, self.node, end_ns)
+            if live is not None and self.node is not None:
+                was_counting = self.node.end_ns is None
+                recorder.live.ended(live, self.node, end_ns)
+                if was_counting and ended is not None:
+                    self._tile(self.node, told)
             if self._meter is not None:
+                if ended is not None and told.usage is not None:
+                    self._credit(self._meter, told, told.usage, end_ns)
                 self._meter.change(-1, end_ns)
-            self._account(ended, told, end_ns, was_counting)
+            if self.task is not None:
+                self._keep_fates(self.task, ended, told)
             if ended is not None:
                 recorder.commit_llm(self._span(ended, told, end_ns), self._rows)
                 if told.phases is not None and live is not None:
@@ -303,32 +325,14 @@ class LLMOperation:
         except Exception as error:  # noqa: BLE001 -- the host never pays for our mistakes
             recorder.guard.failed("llm", error)
 
-    def _end_node(self, live: LiveTask, node: Node, end_ns: int) -> bool:
-        """End the node; tell whether it had not ended with what encloses it."""
-        was_counting = node.end_ns is None
-        self.recorder.live.ended(live, node, end_ns)
-        return was_counting
+    def _tile(self, node: Node, told: Told) -> None:
+        node.key = ("llm", self.model)
+        if told.phases is not None or told.retries:
+            tile_call(node, self.model, told.retries, told.phases)
 
-    def _account(self, ended: Ended | None, told: Told, end_ns: int, was_counting: bool) -> None:
-        """Add the call to its model's meter, to its task's tokens and to its task's tree; a part of a step."""
-        if ended is None:
-            if self.task is not None:
-                self.task.counts["llm"] -= 1
-            if self.node is not None:
-                self.node.key = ("own", "")
-            return
-        if self._meter is not None:
-            self._credit(self._meter, told, end_ns)
-        if self.node is not None and was_counting:
-            self.node.key = ("llm", self.model)
-            if told.phases is not None or told.retries:
-                tile_call(self.node, self.model, told.retries, told.phases)
-        if self.task is not None:
-            self._keep_fates(self.task, ended.status, told)
-
-    def _credit(self, meter: Meter, told: Told, end_ns: int) -> None:
+    def _credit(self, meter: Meter, told: Told, usage: TokenUsage, end_ns: int) -> None:
         """Credit output tokens to levels of concurrency: by chunk, else over the decode time."""
-        n_tokens = _count(told.usage.completion if told.usage is not None else None)
+        n_tokens = _count(usage.completion)
         if n_tokens == 0:
             return
         if self._chunks is not None or self._n_chunks > 1:
@@ -340,10 +344,15 @@ class LLMOperation:
         if phases is not None and phases.decode_ns > 0:
             end_ns = max(self.start_ns, end_ns - max(0, phases.network_ns))
             first_ns = max(self.start_ns, end_ns - phases.decode_ns)
-        meter.credit(n_tokens, meter.shares_ns(first_ns, end_ns))
+        meter.credit_span(n_tokens, first_ns, end_ns)
 
-    def _keep_fates(self, task: Running, status: CallStatus, told: Told) -> None:
+    def _keep_fates(self, task: Running, ended: Ended | None, told: Told) -> None:
         """Hold the call's tokens until its task ends: useful, repeated, or thrown away."""
+        if ended is None:
+            task.counts["llm"] -= 1
+            if self.node is not None:
+                self.node.key = ("own", "")
+            return
         repeated = (
             told.arguments is not None
             and told.result is not None
@@ -351,7 +360,7 @@ class LLMOperation:
         )
         usage = told.usage
         if usage is not None:
-            thrown_away = status in {"error", "timeout"}
+            thrown_away = ended.status in {"error", "timeout"}
             fate = "retried" if thrown_away else "repeated" if repeated else "useful"
             task.waste.add(self.model, "prompt", fate, _count(usage.prompt))
             task.waste.add(self.model, "completion", fate, _count(usage.completion))

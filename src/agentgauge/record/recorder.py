@@ -12,7 +12,7 @@ from agentgauge.model.accounts import PathKey, TaskAccounts
 from agentgauge.model.clock import Clock
 from agentgauge.model.metrics import CALL_STATUSES, OTHER, PHASES, SLO_SIDES, TASK_STATUSES
 from agentgauge.model.span import LLMCall, Phases, Span, Task, TokenUsage, ToolCall
-from agentgauge.record.amounts import elapsed_ns, whole
+from agentgauge.record.amounts import MAX_AMOUNT, elapsed_ns, whole
 from agentgauge.record.ledger import Ledger
 from agentgauge.record.live import LiveTasks
 from agentgauge.record.rows import LLMRows, TaskRows, ToolRows
@@ -20,7 +20,7 @@ from agentgauge.record.snapshot import Exemplar
 
 NO_ACCOUNTS = TaskAccounts()
 
-NO_PARTS = (None, None, None)
+ONE_ATTEMPT = (1, 0, 0)
 
 CALL_STATUS_INDEX = {status: index for index, status in enumerate(CALL_STATUSES)}
 TASK_STATUS_INDEX = {status: index for index, status in enumerate(TASK_STATUSES)}
@@ -272,35 +272,57 @@ class Recorder:
         return number
 
     def _add_usage(self, usage: TokenUsage, rows: LLMRows) -> None:
-        tokens = rows.tokens
-        if usage.prompt is not None:
-            self._add_amount("llm_tokens", tokens[0], usage.prompt)
-        if usage.completion is not None:
-            self._add_amount("llm_tokens", tokens[1], usage.completion)
-        parts = (usage.cached, usage.cache_write, usage.reasoning)
-        if parts != NO_PARTS:
+        values, tokens = self.ledger.values, rows.tokens
+        prompt, completion, cached, cache_write, reasoning = usage
+        if type(prompt) is int and 0 <= prompt <= MAX_AMOUNT:
+            values[tokens[0]] += prompt
+        elif prompt is not None:
+            self._add_amount("llm_tokens", tokens[0], prompt)
+        if type(completion) is int and 0 <= completion <= MAX_AMOUNT:
+            values[tokens[1]] += completion
+        elif completion is not None:
+            self._add_amount("llm_tokens", tokens[1], completion)
+        if cached is not None or cache_write is not None or reasoning is not None:
             slots = rows.subsets or rows.make_subsets(self.ledger)
-            for slot, part in zip(slots, parts, strict=True):
+            for slot, part in zip(slots, (cached, cache_write, reasoning), strict=True):
                 if part is not None:
                     self._add_amount("llm_tokens", slot, part)
 
     def _add_phases(self, phases: Phases, duration_ns: int, rows: LLMRows) -> None:
         """Add phases that sum to the call; what they leave of it is ``network``."""
-        parts = [
-            whole(part)
-            for part in (phases.client_wait_ns, phases.queue_ns, phases.load_ns, phases.prefill_ns, phases.decode_ns)
-        ]
-        known = [part for part in parts if part is not None]
-        rest_ns = duration_ns - sum(known)
-        if len(known) < len(parts) or rest_ns < 0:
+        client_wait_ns, queue_ns, load_ns, prefill_ns, decode_ns, _ = phases
+        try:
+            known_ns = client_wait_ns + queue_ns + load_ns + prefill_ns + decode_ns
+            least_ns = min(client_wait_ns, queue_ns, load_ns, prefill_ns, decode_ns)
+        except TypeError:
+            known_ns, least_ns = -1, -1
+        if type(known_ns) is not int:
+            self._add_phases_of_fractions(phases, duration_ns, rows)
+            return
+        if least_ns < 0 or known_ns > duration_ns:
             self._refused("llm_phases", phases)
             return
-        values = self.ledger.values
-        for slot, part in zip(rows.phases or rows.make_phases(self.ledger), (*known, rest_ns), strict=True):
-            values[slot] += part
+        values, slots = self.ledger.values, rows.phases or rows.make_phases(self.ledger)
+        values[slots[0]] += client_wait_ns
+        values[slots[1]] += queue_ns
+        values[slots[2]] += load_ns
+        values[slots[3]] += prefill_ns
+        values[slots[4]] += decode_ns
+        values[slots[5]] += duration_ns - known_ns
+
+    def _add_phases_of_fractions(self, phases: Phases, duration_ns: int, rows: LLMRows) -> None:
+        """Add phases that someone did not measure in whole nanoseconds."""
+        parts = [whole(part) for part in phases[:5]]
+        if None in parts:
+            self._refused("llm_phases", phases)
+        else:
+            self._add_phases(Phases(*[part or 0 for part in parts]), duration_ns, rows)
 
     def _add_attempts(self, call: LLMCall, rows: LLMRows) -> None:
         attempts = (call.attempts_ok, call.attempts_retried, call.attempts_failed)
+        if attempts == ONE_ATTEMPT and rows.attempts is not None:
+            self.ledger.values[rows.attempts[0]] += 1
+            return
         for slot, n_attempts in zip(rows.attempts or rows.make_attempts(self.ledger), attempts, strict=True):
             self._add_amount("llm_attempts", slot, n_attempts)
 

@@ -64,7 +64,6 @@ class TaskOperation:
         slo_s: float | None = None,
         detached: bool = False,
     ) -> None:
-        self._open = True
         self.recorder = recorder
         self._epoch = recorder.epoch
         outer = None if parent is None else parent.task
@@ -86,6 +85,7 @@ class TaskOperation:
         else:
             key = ("agent", agent)
             self.live, self.node, self.lane = take_place(recorder, parent, key, self.start_ns, detached=detached)
+        self._open = True
 
     @property
     def task(self) -> TaskOperation:
@@ -145,7 +145,7 @@ class TaskOperation:
         )
         # The timeline's instants, not the operation's: they never run back, so the path sums to them exactly.
         self.start_ns = timeline.root.start_ns
-        span = self._span(status, error_type, timeline.last_ns)
+        span = self._span(status, error_type, timeline.root.end_ns or timeline.last_ns)
         if inside_commit:
             self.recorder.commit_task(span, accounts, self._rows)
         else:

@@ -61,3 +61,17 @@ class Snapshot:
     sizes: Sequence[int]
     values: list[int]
     exemplars: Mapping[int, Exemplar]
+
+
+def since(before: Snapshot, after: Snapshot) -> Snapshot:
+    """Return what was counted between two snapshots of one ledger; gauges stay as they are after."""
+    if before.epoch != after.epoch:
+        return after
+    values = after.values[:]
+    known = dict(zip((id(family) for family in before.families), before.sizes, strict=True))
+    for family in after.families:
+        if family.metric.type != "gauge":
+            for start in family.starts[: known.get(id(family), 0)]:
+                for slot in range(start, start + family.width):
+                    values[slot] -= before.values[slot]
+    return Snapshot(after.epoch, after.families, after.sizes, values, after.exemplars)
