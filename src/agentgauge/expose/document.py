@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from agentgauge.expose.negotiation import Format, accepts_gzip, format_from_accept
+from agentgauge.model.clock import SystemClock
 from agentgauge.record.ledger import Ledger
+from agentgauge.record.libraries import Libraries
+from agentgauge.record.overhead import note
 from agentgauge.record.render import Renderer
 
 if TYPE_CHECKING:
@@ -45,11 +49,13 @@ class Document:
         self.n_rendered = 0
         # A renderer serves one thread at a time. Whoever finds none makes one, so nobody ever waits here.
         self._renderers: deque[Renderer] = deque(maxlen=1)
+        self._libraries = Libraries()
 
     def render(self, accept: str = "", *, pause: Callable[[], None] = no_pause) -> tuple[str, bytes]:
         """Return (content type, body) for an ``Accept`` header."""
         chosen = format_from_accept(accept)
-        return chosen.content_type, b"".join(self.pieces(chosen, pause))
+        with self._cost():
+            return chosen.content_type, b"".join(self.pieces(chosen, pause))
 
     def response(
         self, accept: str, accept_encoding: str, *, pause: Callable[[], None] = no_pause
@@ -57,6 +63,12 @@ class Document:
         """Return (headers, body), compressed where the client takes gzip."""
         chosen = format_from_accept(accept)
         headers = [("Content-Type", chosen.content_type), ("Vary", "Accept, Accept-Encoding")]
+        with self._cost():
+            return self._answer(chosen, headers, accept_encoding, pause)
+
+    def _answer(
+        self, chosen: Format, headers: list[tuple[str, str]], accept_encoding: str, pause: Callable[[], None]
+    ) -> tuple[list[tuple[str, str]], bytes]:
         if not accepts_gzip(accept_encoding):
             body = b"".join(self.pieces(chosen, pause))
         else:
@@ -65,11 +77,22 @@ class Document:
             body = b"".join([*map(packer.compress, self.pieces(chosen, pause)), packer.flush()])
         return [*headers, ("Content-Length", str(len(body)))], body
 
+    @contextmanager
+    def _cost(self) -> Generator[None, None, None]:
+        """Count the CPU time of a rendering; the next one shows it."""
+        start_ns = SystemClock.thread_ns()
+        try:
+            yield
+        finally:
+            note(self.ledger, "expose", SystemClock.thread_ns() - start_ns)
+
     def pieces(self, chosen: Format, pause: Callable[[], None] = no_pause) -> Iterator[bytes]:
         """Yield the body in pieces; ``pause`` is called between them, to let an event loop run."""
         for text in self._other_metrics(chosen):
             yield text
             pause()
+        with self.ledger.guard("libraries"):
+            self._libraries.tell(self.ledger)
         try:
             renderer = self._renderers.pop()
         except IndexError:
