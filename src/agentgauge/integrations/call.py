@@ -18,6 +18,7 @@ from agentgauge.record.api import default_recorder
 from agentgauge.record.context import CURRENT
 from agentgauge.record.llm import Ended, LLMOperation
 from agentgauge.record.once import without_locks
+from agentgauge.record.overhead import timed
 
 _now_ns = SystemClock.monotonic_ns
 _SEEN = "agentgauge"
@@ -37,7 +38,7 @@ def begin(request: Any) -> Call | None:
         if not request.headers.get("user-agent", "").startswith("ollama-python") or _SEEN in request.extensions:
             return None
         request.extensions[_SEEN] = True
-        return Call(request.content)
+        return timed(default_recorder(), Call, request.content)
     except Exception as error:  # noqa: BLE001  # whatever a future httpx does, the host's call goes on unmeasured
         default_recorder().guard.failed("ollama.begin", error)
         return None
@@ -65,7 +66,11 @@ class Call:
         self.held: list[bytes] = []
         recorder = default_recorder()
         self.ledger = recorder.ledger
-        self._operation = LLMOperation(recorder, CURRENT.get(), "", read_model=exchange.read_model)
+        around = CURRENT.get()
+        if isinstance(around, LLMOperation):
+            # The host measures this call by hand as well: it will count twice, and the doctor says so.
+            self.ledger.later(self.ledger.values_add, "agentgauge_nested_llm_calls_total", ("ollama",), 1)
+        self._operation = LLMOperation(recorder, around, "", read_model=exchange.read_model)
         self._settled = False
 
     def responded(self, response: Any, along: Callable[[Any, Call], Any]) -> None:
@@ -88,6 +93,9 @@ class Call:
 
         Returns the number of the ledger's last event: until the next one, what comes belongs together.
         """
+        return timed(self._operation.recorder, self._read_along)
+
+    def _read_along(self) -> int:
         if not self._first_ns:
             self._first_ns = _now_ns()
         held = self.held
@@ -120,8 +128,11 @@ class Call:
             return
         self._settled = True
         self._complete = complete
+        timed(self._operation.recorder, self._settle)
+
+    def _settle(self) -> None:
         if self.held:
-            self.read_along()
+            self._read_along()
         if len(self._exchange.tail) > _MAX_HELD_BYTES:
             self._read()
         self._operation.end(self._sum_up)

@@ -48,9 +48,9 @@ class Measured(Generic[Op]):
         operation, token = self._entered.pop()
         put_back(token)
         if error is None:
-            timed(operation, operation.finish)
+            timed(operation.recorder, operation.finish)
         else:
-            timed(operation, operation.fail, error)
+            timed(operation.recorder, operation.fail, error)
 
     async def __aenter__(self) -> Op:
         return self.__enter__()

@@ -61,11 +61,11 @@ def _function(function: Callable[..., Any], begin: Callable[[], Endable]) -> Cal
         try:
             result = function(*args, **kwargs)
         except BaseException as error:
-            timed(operation, operation.fail, error)
+            timed(operation.recorder, operation.fail, error)
             raise
         else:
-            timed(operation, operation.result, result)
-            timed(operation, operation.finish)
+            timed(operation.recorder, operation.result, result)
+            timed(operation.recorder, operation.finish)
             return result
         finally:
             put_back(token)
@@ -81,11 +81,11 @@ def _coroutine(function: Callable[..., Any], begin: Callable[[], Endable]) -> Ca
         try:
             result = await function(*args, **kwargs)
         except BaseException as error:
-            timed(operation, operation.fail, error)
+            timed(operation.recorder, operation.fail, error)
             raise
         else:
-            timed(operation, operation.result, result)
-            timed(operation, operation.finish)
+            timed(operation.recorder, operation.result, result)
+            timed(operation.recorder, operation.finish)
             return result
         finally:
             put_back(token)
@@ -99,9 +99,9 @@ def _generator(function: Callable[..., Any], begin: Callable[[], Endable]) -> Ca
         try:
             result = yield from _steps(function(*args, **kwargs), operation)
         except BaseException as error:
-            timed(operation, operation.fail, error)
+            timed(operation.recorder, operation.fail, error)
             raise
-        timed(operation, operation.finish)
+        timed(operation.recorder, operation.finish)
         return result
 
     return run
@@ -155,8 +155,8 @@ def _async_generator(function: Callable[..., Any], begin: Callable[[], Endable])
                 else:
                     step = generator.asend
         except BaseException as error:
-            timed(operation, operation.fail, error)
+            timed(operation.recorder, operation.fail, error)
             raise
-        timed(operation, operation.finish)
+        timed(operation.recorder, operation.finish)
 
     return run
