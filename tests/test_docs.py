@@ -153,6 +153,13 @@ def test_python_examples_run(block: str, simulator: SimulatedOllama, tmp_path: P
 
 def _command_lines() -> list[str]:
     typed = [line.strip() for page in PAGES for block in _blocks(page, "sh") for line in block.splitlines()]
+    typed += [
+        line.rpartition("| ")[2].removeprefix("$ ")
+        for page in PAGES
+        for block in _blocks(page, "console")
+        for line in block.splitlines()
+        if line.startswith("$ ")
+    ]
     inline = [found for page in PAGES for found in re.findall(r"`(agentgauge [a-z][^`\n]*)`", page.read_text("utf-8"))]
     lines = [line for line in (*typed, *inline) if line.startswith("agentgauge ")]
     placeholders = re.compile(r"[\[…|]|COMMAND")
