@@ -75,6 +75,15 @@ def import_text(
         return _Import(source, store, f"import:{mark}", progress, run_samples).run(head)
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A piece that was read, and the byte and the line after it: together, so that Ctrl-C finds both or neither."""
+
+    page: HistoryPage
+    offset: int
+    line: int
+
+
 class _Import:
     """One import under way."""
 
@@ -92,10 +101,8 @@ class _Import:
         """What the file holds."""
         types = {name: infos[0].type for name, infos in store.metadata().items()} if text else {}
         self._reader = HistoryReader(line=self._stand.line, types=types, unit=self._stand.unit)
-        self._pages: list[HistoryPage] = []
-        self._n_waiting = 0
-        self._read_to = (self._stand.offset, self._stand.line)
-        """The byte and the line after all pieces in ``_pages``; one assignment, so that Ctrl-C finds them alike."""
+        self._pieces: list[_Read] = []
+        """What is not in the file yet."""
 
     def run(self, head: bytes) -> Imported:
         resumed_at = self._stand.line
@@ -118,17 +125,19 @@ class _Import:
         )
 
     def _read_all(self, rest: bytes) -> None:
+        offset, n_waiting = self._stand.offset, 0
         while True:
             body, rest = self._piece(rest)
             if not body:
                 return
             page = self._reader.read(body)
-            self._pages.append(page)
-            self._read_to = (self._read_to[0] + len(body), self._reader.line)
-            self._n_waiting += len(page.t_ms)
-            if self._n_waiting >= self._run_samples:
+            offset += len(body)
+            n_waiting += len(page.t_ms)
+            self._pieces.append(_Read(page, offset, self._reader.line))
+            if n_waiting >= self._run_samples:
                 self._commit()
-            self._progress(self._read_to[0], self._stand.n_samples + self._n_waiting)
+                n_waiting = 0
+            self._progress(offset, self._stand.n_samples + n_waiting)
 
     def _skip(self, head: bytes) -> bytes:
         """Go to where the run before stood; return what is read of the rest."""
@@ -163,15 +172,18 @@ class _Import:
 
     def _commit(self) -> None:
         """Bring what is read into the file, in one transaction with how far it reaches."""
-        pages, self._pages, self._n_waiting = self._pages, [], 0
+        pieces, self._pieces = self._pieces, []
+        if not pieces:
+            return
+        pages = [piece.page for piece in pieces]
         infos: dict[str, MetricInfo] = {}
         for page in pages:
             infos.update(page.infos)
         self._store.set_metadata(infos)
         stand = replace(
             self._stand,
-            offset=self._read_to[0],
-            line=self._read_to[1],
+            offset=pieces[-1].offset,
+            line=pieces[-1].line,
             unit=self._reader.unit,
             saw_end=self._reader.saw_end,
         )

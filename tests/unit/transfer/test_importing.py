@@ -149,8 +149,11 @@ class Interrupted(io.BytesIO):
         return part
 
 
+@pytest.mark.parametrize("run_samples", [200, 10**6])
 @pytest.mark.parametrize("seekable", [True, False])
-def test_an_import_goes_on_where_it_stood(tmp_path: Path, seekable: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_import_goes_on_where_it_stood(
+    tmp_path: Path, seekable: bool, run_samples: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Cut off anywhere, also between processes, the rest is read and the result is that of one import."""
     monkeypatch.setattr("agentgauge.transfer.importing._MARK_BYTES", 1000)
     body = text()
@@ -158,7 +161,7 @@ def test_an_import_goes_on_where_it_stood(tmp_path: Path, seekable: bool, monkey
         store = Store.open(tmp_path / "m.db", background=False, retention_ms=0)
         source = Interrupted(body, after, seekable)
         try:
-            done = import_text(source, store, size_bytes=len(body) if seekable else None, run_samples=200)
+            done = import_text(source, store, size_bytes=len(body) if seekable else None, run_samples=run_samples)
         except KeyboardInterrupt:
             done = None
         if done is None:
