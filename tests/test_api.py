@@ -17,11 +17,13 @@ ROOT = Path(__file__).resolve().parent.parent
 SIGNATURES = {
     "current_task": "()",
     "instrument": "(*clients)",
+    "job": "(name, *, grouping=None, url=None)",
     "limit": "(inner, reason='')",
     "llm_call": "(model='', *, race=False, detached=False)",
     "metrics_app": "(registry=None)",
     "propagate": "(work, /)",
-    "start": "(port=8001, host='127.0.0.1', *, port_search=100, registry=None, slo=None, buckets=None)",
+    "start": "(port=None, host=None, *, port_search=None, registry=None, slo=None, buckets=None, limits=None, "
+    "series_limit=None, linger=None)",
     "task": "(agent='', agent_type='', *, slo_s=None, detached=False, trace_id='')",
     "tool_call": "(name='', *, race=False, detached=False)",
     "uninstrument": "()",

@@ -18,12 +18,11 @@ from agentgauge.model.discovery import (
 )
 
 
-def announce(host: str, port: int, wished: int) -> Path:
+def announce(folder: Path, host: str, port: int, wished: int) -> Path:
     """Write this process' discovery file, atomically, and return its path; remove those of dead processes.
 
     May raise OSError: a folder that cannot be written costs discovery, not the endpoint.
     """
-    folder = own_folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     prune(folder)
     path = folder / discovery_file_name(os.getpid(), port)
@@ -54,10 +53,10 @@ def target_group(host: str, port: int, wished: int) -> dict[str, object]:
     return {"targets": [f"{address}:{port}"], "labels": labels}
 
 
-def has_sibling(wished: int) -> bool:
+def has_sibling(folder: Path, wished: int) -> bool:
     """Tell whether another living process of this program is announced that asked for the same port."""
     try:
-        paths = list(own_folder().glob("[0-9]*-*.json"))
+        paths = list(folder.glob("[0-9]*-*.json"))
     except OSError:
         return False
     return any(_is_sibling(path, str(wished)) for path in paths)

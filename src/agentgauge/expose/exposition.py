@@ -8,7 +8,7 @@ from pathlib import Path
 from time import sleep
 from typing import TYPE_CHECKING
 
-from agentgauge.expose.announcement import announce, has_sibling, target_group
+from agentgauge.expose.announcement import announce, has_sibling, own_folder, target_group
 from agentgauge.expose.document import Document
 from agentgauge.expose.ending import Termination, at_worker_end, is_child
 from agentgauge.expose.last_word import leave_last_word
@@ -46,6 +46,7 @@ class Exposition:
         port_search: how many ports after a taken one may be tried; 0 insists on ``port``.
         registry: a prometheus_client registry whose metrics stand beside ours.
         linger_s: how long the end of the process may wait for one more scrape; 0 does not wait.
+        discovery_dir: where to say that this process is there; the user's folder when empty.
 
     Attributes:
         host: the address it listens on.
@@ -63,12 +64,14 @@ class Exposition:
         port_search: int = DEFAULT_PORT_SEARCH,
         registry: CollectorRegistry | None = None,
         linger_s: float = 0.0,
+        discovery_dir: str = "",
     ) -> None:
         self.document = Document(ledger, registry)
         self.host = host
         self.port = 0
-        self.settings = (host, port, port_search, registry, linger_s)
+        self.settings = (host, port, port_search, registry, linger_s, discovery_dir)
         self._wished = port
+        self._folder = Path(discovery_dir) if discovery_dir else own_folder()
         self._linger_s = linger_s
         self._server: Server | None = None
         self._path: Path | None = None
@@ -76,7 +79,7 @@ class Exposition:
         self._is_closed = False
         self._opening = threading.Lock()
         self._termination = Termination(self.close)
-        if port_search and port and has_sibling(port):
+        if port_search and port and has_sibling(self._folder, port):
             self._open(0, 0)
             ledger.guard.once("port", f"other workers of this program serve metrics; this one does on {self.url}")
         else:
@@ -106,7 +109,7 @@ class Exposition:
         if port not in {0, self.port}:
             guard.once("port", f"{taken_message(self.host, port)}. Serving metrics on {self.url} instead")
         try:
-            self._path = announce(self.host, self.port, self._wished)
+            self._path = announce(self._folder, self.host, self.port, self._wished)
         except OSError as error:
             guard.once("discovery", f"no local server will find {self.url} by itself: {error}")
 
@@ -122,7 +125,7 @@ class Exposition:
                 ledger.when_forked.remove(self._after_fork)
             with ledger.guard("last_word"):
                 group = target_group(self.host, self.port, self._wished)
-                leave_last_word(self.document, group, self._start_ms, ledger.clock.now_ms())
+                leave_last_word(self._folder, self.document, group, self._start_ms, ledger.clock.now_ms())
             self._shut()
 
     def _shut(self) -> None:
@@ -182,6 +185,7 @@ def expose(
     port_search: int = DEFAULT_PORT_SEARCH,
     registry: CollectorRegistry | None = None,
     linger_s: float = 0.0,
+    discovery_dir: str = "",
 ) -> Exposition:
     """Return the one endpoint of a ledger: the one there is, or a new one in its place when settings differ.
 
@@ -189,7 +193,7 @@ def expose(
     """
     running = exposition_of(ledger)
     if running is not None:
-        if running.settings == (host, port, port_search, registry, linger_s):
+        if running.settings == (host, port, port_search, registry, linger_s, discovery_dir):
             running.open_in_child()
             return running
         running.close()

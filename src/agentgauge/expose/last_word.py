@@ -12,7 +12,6 @@ import json
 import os
 from pathlib import Path
 
-from agentgauge.expose.announcement import own_folder
 from agentgauge.expose.document import Document
 from agentgauge.model.discovery import ENDED_FOLDER
 
@@ -20,10 +19,13 @@ MAX_FILES = 256
 MAX_AGE_MS = 3_600_000
 
 
-def leave_last_word(document: Document, group: dict[str, object], start_ms: int, end_ms: int) -> Path | None:
+def leave_last_word(
+    folder: Path, document: Document, group: dict[str, object], start_ms: int, end_ms: int
+) -> Path | None:
     """Write the counts of this process for a server to take in; None when it never counted anything.
 
     Args:
+        folder: the discovery folder.
         document: what the process showed; one that was rendered is taken to have been scraped.
         group: who it was, as its discovery file says.
         start_ms: since when it counts.
@@ -31,12 +33,11 @@ def leave_last_word(document: Document, group: dict[str, object], start_ms: int,
 
     May raise OSError.
     """
-    families = document.ledger.families
-    if not any(family.keys for name, family in families.items() if name.startswith("agent_")):
-        return None
     was_scraped = document.n_rendered > 0
     text = document.render()[1].decode("utf-8", "replace")
-    folder = own_folder() / ENDED_FOLDER
+    if not any(family.keys for name, family in document.ledger.families.items() if name.startswith("agent_")):
+        return None
+    folder = folder / ENDED_FOLDER
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     prune(folder, end_ms)
     path = folder / f"{os.getpid()}-{end_ms}.json"
