@@ -17,8 +17,12 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentgauge.model.clock import SystemClock
+from agentgauge.record.context import CURRENT, put_back
 
 if TYPE_CHECKING:
+    from contextvars import Token
+
+    from agentgauge.record.context import Enclosing
     from agentgauge.record.ledger import Ledger
     from agentgauge.record.recorder import Recorder
 
@@ -68,7 +72,7 @@ def calibrated() -> tuple[int, int]:
 
     def blocks() -> None:
         for _ in range(_N):
-            with _Nothing():
+            with _Block(lambda name: name):
                 pass
 
     def readings() -> None:
@@ -90,17 +94,21 @@ def _least_ns(work: Callable[[], None]) -> int:
     return least_ns // _N
 
 
-class _Nothing:
-    """A block that does nothing, in the shape of one that measures."""
+class _Block:
+    """A block around nothing, in the shape of one that measures (``record/measure.py``)."""
 
-    __slots__ = ("_entered",)
+    __slots__ = ("_begin", "_entered")
 
-    def __init__(self) -> None:
-        self._entered: list[object] = []
+    def __init__(self, begin: Callable[[str], object]) -> None:
+        self._begin = begin
+        self._entered: list[tuple[object, Token[Enclosing | None]]] = []
 
     def __enter__(self) -> object:
-        self._entered.append(self)
-        return self
+        operation = self._begin("")
+        _ticks()
+        self._entered.append((operation, CURRENT.set(CURRENT.get())))
+        return operation
 
     def __exit__(self, *error: object) -> None:
-        self._entered.pop()
+        put_back(self._entered.pop()[1])
+        _ticks()
