@@ -39,6 +39,11 @@ INTERVAL_MS = 2 * 3_600_000
 DAY_MS = 24 * 3_600_000
 DAY_MERGE_AGE_MS = 48 * 3_600_000
 LEVEL_SPAN_MS = {0: INTERVAL_MS, 1: INTERVAL_MS, 2: DAY_MS}
+MAX_DAY_CELLS = 200_000
+"""Cells up to which the chunks of a day are merged: half a millisecond of decoding. A full batch that is scraped every
+15 s has 123 k in 2 h, and a query of its last hour should not decode the day."""
+
+_Found = tuple[tables.ChunkRow, DenseChunk | RaggedChunk]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +70,26 @@ class Sealing:
         return self._seal_pushed(group) if group.ragged else self._seal_rows(group)
 
     def merge(self, group_id: int, column: int, level: int, start_ms: int) -> bool:
-        """Make one chunk of a level from all smaller ones of its interval; return whether anything changed."""
+        """Make chunks of a level from all smaller ones of its interval; return whether anything changed.
+
+        An interval of level 1 becomes one chunk; a day becomes as few as ``MAX_DAY_CELLS`` allows, because a query
+        decodes whole chunks.
+        """
         end_ms = start_ms + LEVEL_SPAN_MS[level] - 1
         found = [
             (row, chunk)
             for row, chunk in self._reading.chunks(group_id, column, start_ms, end_ms)
             if row.t_min >= start_ms and row.t_max <= end_ms
         ]
+        packs = _packs(found) if level == max(LEVEL_SPAN_MS) else [found]
+        changed = [self._merge_pack(group_id, column, level, pack) for pack in packs if pack]
+        return any(changed)
+
+    def _merge_pack(self, group_id: int, column: int, level: int, found: list[_Found]) -> bool:
         rows = [row for row, _ in found]
-        if not rows or (len(rows) == 1 and rows[0].level >= level):
-            return False
         if len(rows) == 1:
+            if rows[0].level >= level:
+                return False
             self._writer.run(lambda conn: conn.execute("UPDATE chunk SET level=? WHERE id=?", (level, rows[0].id)))
             return True
         merged = self._merged([chunk for _, chunk in found], column)
@@ -190,6 +204,25 @@ class Sealing:
         chunk = encode_ragged(offsets, samples.t_ms, samples.values, self._codec)
         assert chunk.flags & RAGGED, "BUG: a ragged chunk without its flag"
         return NewChunk(column, t_min, t_max, chunk)
+
+
+def _packs(found: list[_Found]) -> list[list[_Found]]:
+    """Cut chunks into runs that become one each, in the order of their times; what overlaps stays together.
+
+    Inside a run they stand in the order they were written, because the last write wins.
+    """
+    packs: list[list[_Found]] = []
+    n_cells, end_ms = 0, NEVER_MS
+    for one in sorted(found, key=lambda one: one[0].t_min):
+        row, size = one[0], int(one[1].values.size)
+        if packs and (row.t_min <= end_ms or n_cells + size <= MAX_DAY_CELLS):
+            packs[-1].append(one)
+            n_cells += size
+        else:
+            packs.append([one])
+            n_cells = size
+        end_ms = max(end_ms, row.t_max)
+    return [sorted(pack, key=lambda one: one[0].id) for pack in packs]
 
 
 def _as_samples(chunk: DenseChunk | RaggedChunk, column: int) -> Samples:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from agentgauge.model.labels import Labels, Matcher, labels_from_mapping
 from agentgauge.model.sample import NO_SAMPLE, Sample
@@ -134,6 +135,23 @@ def test_churn_renumbers_columns(open_store: OpenStore, everything: Everything, 
     assert found[label(3)][-1][0] == clock.ms
     store.close()
     assert everything(open_store()) == found
+
+
+def test_a_day_of_wide_chunks_stays_in_pieces(
+    open_store: OpenStore, everything: Everything, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A query decodes whole chunks: old ones are merged up to a size, and what overlaps always."""
+    monkeypatch.setattr("agentgauge.store.sealing.MAX_DAY_CELLS", 100)
+    store = open_store(retention_ms=0)
+    run(store, clock, T0 + 4 * DAY, step_ms=300_000)
+    found = everything(store)
+    with store.snapshot() as conn:
+        sizes = [n for (n,) in conn.execute("SELECT nrow * ncol FROM chunk WHERE level=2")]
+    assert len(sizes) > 4
+    assert all(size <= 24 * 3 or size <= 100 for size in sizes)
+    store.upkeep.merge(clock.ms + 10 * DAY)
+    store.close()
+    assert everything(open_store(retention_ms=0)) == found
 
 
 def test_pushed_samples_are_sealed_and_merged(open_store: OpenStore, everything: Everything, clock: HandClock) -> None:
