@@ -45,7 +45,7 @@ def crew(desk: Desk, site_url: str, embedding_model: str = EMBEDDING_MODEL, pati
     scout = Persona("scout", "You read pages of the site and report.", {"fetch_page": fetch_page}, stream=True)
     ponderer = Persona(
         "ponderer",
-        "You search, search again, search again, search again, search again to be sure, then answer.",
+        "You search, search the same again, search the same again, search the same again to be sure, then answer.",
         {"search_docs": search_docs("ponderer")},
         n_turns_max=9,
     )

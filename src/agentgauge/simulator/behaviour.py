@@ -1,8 +1,9 @@
 """What the simulated model says when nobody scripts it: it uses the tools it is offered, then answers.
 
 The system prompt is taken at its word: "search, read, then answer" uses, in this order, the offered tools that fit
-these words, and "search, and search again" searches twice. Without such a plan the one tool that fits the question
-best is used. After the last tool's result comes an answer that quotes it. Everything depends on the turn alone.
+these words, "search, and search again" searches twice in other words, "search the same again" in the same. Without such
+a plan the one tool that fits the question best is used. After the last tool's result comes an answer that quotes it.
+Everything depends on the turn alone.
 """
 
 from __future__ import annotations
@@ -132,10 +133,25 @@ def _kin(a: str, b: str) -> bool:
 
 
 def _arguments(turn: Turn, function: Mapping[str, Any], rng: random.Random) -> Mapping[str, Any]:
-    arguments = arguments_for(function, _hints(turn, rng))
+    arguments = _said_before(turn, function) or arguments_for(function, _hints(turn, rng))
     if turn.bad_arguments:
         return dict.fromkeys(arguments, "¿?")
     return arguments
+
+
+def _said_before(turn: Turn, function: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return what a tool was last called with, where the system prompt wants the same again."""
+    if "the same again" not in turn.system().lower():
+        return None
+    for message in reversed(turn.messages):
+        if message.get("role") == "user":
+            return None
+        for call in message.get("tool_calls") or ():
+            made = call.get("function") or {}
+            if made.get("name") == function.get("name") and isinstance(made.get("arguments"), Mapping):
+                arguments: Mapping[str, Any] = made["arguments"]
+                return arguments
+    return None
 
 
 def _hints(turn: Turn, rng: random.Random) -> Hints:

@@ -102,18 +102,20 @@ def _waste(facts: AgentFacts, tasks: Account, per_task: Mapping[Key, float]) -> 
 def _repeats(key: Key, n_repeats: float, tasks: Account, per_task: Mapping[Key, float]) -> Repeats:
     """Estimate what repeated calls of a tool or model cost: their own path seconds, and for a tool the turn each took.
 
-    A turn is one LLM call with all its phases; a tool that repeats cannot have taken more turns than there were.
+    A turn holds one call of each model that is called as often as the tool, or more often; of one that is called more
+    rarely, as large a part as of the tool's own calls.
     """
-    per_repeat = n_repeats / tasks.n_tasks
     n_calls = tasks.calls.get(key, 0.0)
-    own_s = sum(seconds for other, seconds in per_task.items() if called(other) == key)
     share = min(1.0, n_repeats / n_calls) if n_calls else 0.0
-    cost_s = share * own_s
-    if key[0] == "tool":
-        n_turns = sum(n for (component, _), n in tasks.calls.items() if component == "llm")
-        turns_s = sum(seconds for other, seconds in per_task.items() if called(other)[0] == "llm")
-        cost_s += turns_s * min(1.0, n_repeats / n_turns) if n_turns else 0.0
-    return Repeats(key, per_repeat, share, cost_s)
+    cost_s = 0.0
+    for other, seconds in per_task.items():
+        caller = called(other)
+        if caller == key:
+            cost_s += share * seconds
+        elif key[0] == "tool" and caller[0] == "llm":
+            n_turns = max(n_calls, tasks.calls.get(caller, 0.0))
+            cost_s += seconds * min(1.0, n_repeats / n_turns) if n_turns else 0.0
+    return Repeats(key, n_repeats / tasks.n_tasks, share, cost_s)
 
 
 def _caveats(facts: AgentFacts, tasks: Account, doubt: str) -> list[str]:

@@ -77,3 +77,10 @@ def test_bad_arguments_on_demand() -> None:
     """The fault gives arguments that fit no tool."""
     turn = Turn("m", [{"role": "user", "content": "fetch /status"}], [FETCH], bad_arguments=True)
     assert converse(turn).tool_calls == (ToolCall("fetch_page", {"path": "¿?"}),)
+
+
+def test_the_same_again_is_the_same() -> None:
+    """``search the same again`` searches with the words of the first time."""
+    replies = talk("You search, search the same again, then answer.", "Is it limited?", [SEARCH])
+    assert names(replies) == [["search_docs"], ["search_docs"], []]
+    assert replies[0].tool_calls == replies[1].tool_calls
