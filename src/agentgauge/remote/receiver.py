@@ -11,15 +11,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import cramjam
-
 from agentgauge.errors import ParseError, StoreError
 from agentgauge.model.labels import METRIC_NAME
 from agentgauge.model.sample import Exemplar, MetricInfo, Sample
+from agentgauge.remote.snappy import unpacked
 from agentgauge.remote.wire import WriteRequest, WriteRequestReader
 
 MAX_BODY_BYTES = 32 << 20
-MAX_UNPACKED_BYTES = 128 << 20
 
 
 class Report(Protocol):
@@ -114,21 +112,6 @@ _TEXTS = {
     "nameless": "{n} samples have no metric name",
     "native_histogram": "{n} native histograms are not stored here",
 }
-
-
-def unpacked(body: bytes) -> bytes:
-    """Undo snappy's block format.
-
-    Raises:
-        ParseError: the bytes are no snappy block, or one of more than ``MAX_UNPACKED_BYTES``.
-    """
-    try:
-        size = cramjam.snappy.decompress_raw_len(body)
-        if size > MAX_UNPACKED_BYTES:
-            raise ParseError(f"a request of {size:,} bytes is more than the limit of {MAX_UNPACKED_BYTES:,}")
-        return bytes(cramjam.snappy.decompress_raw(body))
-    except (cramjam.DecompressionError, ValueError) as error:
-        raise ParseError(f"the body is not compressed with snappy: {error}") from None
 
 
 def _refusal(headers: Mapping[str, str]) -> Answer | None:

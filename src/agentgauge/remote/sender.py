@@ -20,12 +20,12 @@ from email.utils import parsedate_to_datetime
 from typing import Protocol
 
 import aiohttp
-import cramjam
 
 from agentgauge.errors import StoreError
 from agentgauge.model.clock import Clock
 from agentgauge.model.sample import MetricInfo
 from agentgauge.remote.requests import Entry, Request, RequestWriter
+from agentgauge.remote.snappy import packed
 from agentgauge.remote.wire import encode_write_request
 
 POLL_S = 1.0
@@ -159,8 +159,9 @@ class Sender:
             pause_s = min(2 * pause_s, MAX_PAUSE_S)
 
     async def _post(self, session: aiohttp.ClientSession, body: bytes) -> tuple[int, str, float | None]:
-        packed = bytes(cramjam.snappy.compress_raw(body))
-        async with session.post(self.destination.url, data=packed, headers=HEADERS, allow_redirects=False) as answer:
+        async with session.post(
+            self.destination.url, data=packed(body), headers=HEADERS, allow_redirects=False
+        ) as answer:
             text = (await answer.content.read(500)).decode(errors="replace").strip()
             return answer.status, text, self._retry_after_s(answer.headers.get("Retry-After", ""))
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-import cramjam
 import pytest
 
 from agentgauge.errors import StoreFull
 from agentgauge.model.clock import SystemClock
 from agentgauge.model.labels import labels_from_mapping
 from agentgauge.model.sample import MetricInfo, Sample
-from agentgauge.remote.receiver import MAX_UNPACKED_BYTES, Answer, Receiver
+from agentgauge.remote.receiver import Answer, Receiver
+from agentgauge.remote.snappy import MAX_UNPACKED_BYTES, packed
 from agentgauge.remote.wire import encode_labels, encode_write_request
 from agentgauge.store.store import Store
 
@@ -28,7 +28,7 @@ def store() -> Iterator[Store]:
 
 def body(*samples: tuple[int, float], labels: tuple[tuple[str, str], ...] = UP) -> bytes:
     infos = {"up": MetricInfo("gauge", "Is it up.", "")}
-    return bytes(cramjam.snappy.compress_raw(encode_write_request([(encode_labels(labels), samples)], infos)))
+    return packed(encode_write_request([(encode_labels(labels), samples)], infos))
 
 
 def take(store: Store, body: bytes, counts: dict[str, int] | None = None, **headers: str) -> Answer:
@@ -70,7 +70,7 @@ def test_a_nameless_series_costs_itself_alone(store: Store) -> None:
     [
         (b"", "snappy"),
         (b"hello", "snappy"),
-        (bytes(cramjam.snappy.compress_raw(b"\x0a\xff")), "ends too early"),
+        (packed(b"\x0a\xff"), "ends too early"),
         (b"\xff\xff\xff\xff\x0fabc", "limit"),
     ],
 )

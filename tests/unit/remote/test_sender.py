@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
 import aiohttp
-import cramjam
 import numpy as np
 import pytest
 from aiohttp import web
@@ -20,6 +19,7 @@ from agentgauge.model.labels import Labels, labels_from_mapping
 from agentgauge.model.sample import MetricInfo
 from agentgauge.remote.requests import RequestWriter
 from agentgauge.remote.sender import HEADERS, Destination, Sender
+from agentgauge.remote.snappy import unpacked
 from agentgauge.remote.wire import WriteRequestReader
 from agentgauge.store.outbox import Entry
 
@@ -63,7 +63,7 @@ class FakeReceiver:
     url: str = ""
 
     async def write(self, request: web.Request) -> web.Response:
-        body = bytes(cramjam.snappy.decompress_raw(await request.read()))
+        body = unpacked(await request.read())
         assert all(request.headers[name] == value for name, value in HEADERS.items())
         message = WriteRequestReader().read(body)
         self.infos.update(message.infos)
