@@ -16,6 +16,8 @@ import click
 from agentgauge.errors import AgentgaugeError, NotInstalled
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "buckets": ("agentgauge.cli.buckets", "Compute bucket bounds that fit what was observed."),
+    "config": ("agentgauge.cli.config", "Print every setting with its value and where it came from."),
     "db": ("agentgauge.cli.db", "Look a data file over, check it, make it smaller, copy it."),
     "demo": ("agentgauge.cli.demo", "Show small real agents at work on a simulated model."),
     "doctor": ("agentgauge.cli.doctor", "Find what is wrong with the monitoring, and say what mends it."),

@@ -8,7 +8,9 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from agentgauge.model.discovery import discovery_directory
+from agentgauge.cli.configured import Configured
+from agentgauge.model.discovery import DIRECTORY_VARIABLE, discovery_directory
+from agentgauge.record.settings import load_settings
 from agentgauge.server.config import (
     DEFAULT_LISTEN,
     Config,
@@ -23,7 +25,7 @@ from agentgauge.server.remote_write import destinations_from_urls
 from agentgauge.server.run import serve
 
 
-@click.command(context_settings={"auto_envvar_prefix": "AGENTGAUGE"})
+@click.command(cls=Configured, context_settings={"auto_envvar_prefix": "AGENTGAUGE"})
 @click.option("--listen", default=DEFAULT_LISTEN, show_default=True, metavar="HOST:PORT", help="Where to answer.")
 @click.option("--target", "targets", multiple=True, metavar="HOST:PORT", help="Scrape this too; repeatable, or a URL.")
 @click.option("--target-file", "target_files", multiple=True, metavar="GLOB", help="file_sd JSON; repeatable.")
@@ -72,7 +74,8 @@ def command(
 
     Every local process that records with agentgauge is found without configuration. With --no-discovery and no target
     it serves just what the data file holds, and deletes nothing for its age unless --retention is given. Every option
-    can stand in the environment as AGENTGAUGE_<OPTION>, for example AGENTGAUGE_LISTEN.
+    can stand in the environment as AGENTGAUGE_<OPTION>, for example AGENTGAUGE_LISTEN, and in agentgauge.toml or
+    pyproject.toml: `agentgauge config` prints each value with its source.
     """
     host, port = parse_listen(listen)
     destinations_from_urls(remote_write)
@@ -89,7 +92,7 @@ def command(
         db=None if memory else db or default_db(os.environ),
         targets=split_list(targets),
         target_files=split_list(target_files),
-        discovery_directory=discovery_directory(os.environ, os.getuid()) if discovery else "",
+        discovery_directory=discovery_directory(_environ(), os.getuid()) if discovery else "",
         interval_s=interval_s,
         scrape_timeout_s=min(interval_s, 10.0),
         retention_ms=retention_ms,
@@ -103,3 +106,8 @@ def command(
         self_scrape=scrapes if self_scrape is None else self_scrape,
     )
     return serve(config)
+
+
+def _environ() -> dict[str, str]:
+    """Return the environment, with a discovery folder that only a file of settings names."""
+    return {**os.environ, DIRECTORY_VARIABLE: load_settings()["discovery_dir"]}

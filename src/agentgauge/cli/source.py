@@ -7,6 +7,7 @@ import os
 import click
 
 from agentgauge.errors import BackendError, ConfigError
+from agentgauge.record.settings import load_settings
 from agentgauge.server.config import server_url
 
 
@@ -24,7 +25,7 @@ def address(url: str | None, db: str | None, server: bool) -> str:
         if not os.path.exists(db):
             raise ConfigError(f"there is no file {db!r}")
         return f"file:{db}"
-    return server_url(os.environ)
+    return server_url({**os.environ, "AGENTGAUGE_LISTEN": load_settings()["listen"]})
 
 
 def with_next_step(error: BackendError, url: str | None) -> str:

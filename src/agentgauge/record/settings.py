@@ -61,6 +61,8 @@ SETTINGS: dict[str, Setting] = {
         Setting("push_url", "text", "http://127.0.0.1:9095", "record", "Where jobs push: our server or a Pushgateway."),
         Setting("query_concurrency", "count", 4, "server", "Queries at once."),
         Setting("query_timeout", "duration", "2m", "server", "A query's time."),
+        Setting("remote_write", "texts", (), "server", "Send all that is stored there too."),
+        Setting("remote_write_queue", "text", "1GB", "server", "Keep at most this much unsent."),
         Setting("retention", "duration", "15d", "server", "Keep data this long."),
         Setting("retention_size", "text", "0", "server", "Keep at most this much; 0 is no limit."),
         Setting("self_scrape", "flag", True, "server", "Scrape the server's own metrics."),
@@ -120,7 +122,7 @@ def load_settings(
     sources = dict.fromkeys(SETTINGS, "default")
     for name, value in (file.table if file else {}).items():
         assert file is not None, "BUG: values without a file"
-        values[_known(name, file)] = _checked(SETTINGS[name], value, file.place(name))
+        values[name] = _checked(_known(name, file), value, file.place(name))
         sources[name] = file.place(name)
     for name, row in SETTINGS.items():
         if environ.get(row.environment):
@@ -139,10 +141,10 @@ def nearest(name: str, known: Mapping[str, object]) -> str:
     return f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(sorted(known))}"
 
 
-def _known(name: str, file: SettingFile) -> str:
+def _known(name: str, file: SettingFile) -> Setting:
     if name not in SETTINGS:
         raise ConfigError(f"{file.place(name)}: there is no setting {name!r}; {nearest(name, SETTINGS)}")
-    return name
+    return SETTINGS[name]
 
 
 def _checked(row: Setting, value: Any, place: str) -> Any:
