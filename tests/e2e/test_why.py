@@ -290,3 +290,21 @@ class TestWhy:
         for name in ("librarian", "crowd"):
             assert answers[name]["waste"]["repeated"] == []
             assert answers[name]["waste"]["wasted_share"] == pytest.approx(0.0, abs=1e-9)
+
+
+@pytest.mark.peer
+@pytest.mark.slow
+def test_the_accounts_agree_as_scraped(watched: Watched) -> None:
+    """A real Prometheus sees the identities: path = durations, states = path when all is over, fates = tokens."""
+    for expr in (
+        "sum by (agent) (agent_task_path_seconds_total) - on (agent) agent_root_task_seconds_total",
+        "sum by (agent) (agent_task_state_seconds_total) - on (agent) agent_root_task_seconds_total",
+        "sum(agent_llm_phase_seconds_total) - sum(agent_llm_latency_seconds_sum)",
+        "agentgauge_accounting_error_seconds",
+    ):
+        furthest = value_of(watched.prometheus_url, f"max(abs({expr}))")
+        assert furthest is not None, expr
+        assert furthest < 1e-6, expr
+    roots = 'sum(agent_task_path_calls_total{component="own"}) - sum(agent_tasks_total)'
+    fates = "sum(agent_token_fate_total) - sum(agent_token_usage_total)"
+    assert [value_of(watched.prometheus_url, expr) for expr in (roots, fates)] == [0.0, 0.0]

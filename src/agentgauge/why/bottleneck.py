@@ -1,7 +1,7 @@
 """What to fix first, and the sentence that says so with its evidence. Pure.
 
-Candidates are compared by what fixing them saves: a component by the middle of its interval, which prefers what is sure,
-repeated calls and failed attempts in full, because they can be left out. Measured: docs/why/what-if.md.
+Candidates are compared by what fixing them saves: a component by the middle of its interval, which prefers what is
+sure, repeated calls and failed attempts in full, because they can be left out. Measured: docs/why/what-if.md.
 """
 
 from __future__ import annotations
