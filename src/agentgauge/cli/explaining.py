@@ -114,7 +114,7 @@ def _add_part(table: Table, part: Part, mean_s: float, wide: bool, style: str, f
         cells.append(Text(_bar(share), "cyan"))
     cells += [Text(percent(share)), Text(column(part.path_s, mean_s))]
     if wide:
-        is_called = part.key[0] not in {"own"}
+        is_called = part.calls and part.key[0] != "own"
         cells += [Text(number(part.calls)), Text(seconds(part.call_s))] if is_called else [Text("–"), Text("–")]
     alone = "–" if part.alone_s is None else percent(min(part.alone_s, part.path_s) / mean_s)
     cells += [Text(alone), _saves(part, mean_s)]

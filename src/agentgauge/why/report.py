@@ -127,8 +127,7 @@ def _caveats(facts: AgentFacts, tasks: Account, doubt: str) -> list[str]:
         who = f"In {percent(min(1.0, n_doubted / tasks.n_tasks))} of the tasks" if n_doubted else "Here"
         missing = "upper end" if DOUBTS[doubt].keeps_low else "what-if"
         found.append(f"{who} {DOUBTS[doubt].says}: no {missing} is shown.")
-    calls = [key for key in tasks.calls if key != OWN]
-    if not calls:
+    if all(key == OWN for key in {*tasks.calls, *tasks.seconds}):
         found.append("No call of a model or tool is recorded inside these tasks: add ag.llm_call and ag.tool_call.")
     if not facts.solo:
         found.append("agent_task_solo_seconds_total is not there: every lower end is 0.")

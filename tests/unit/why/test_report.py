@@ -202,3 +202,12 @@ def test_agent_names_are_quoted() -> None:
     """A name with quotes and backslashes stays one matcher."""
     assert '{agent="a\\"b\\\\c"}' in fill(FACTS["path"], 'a"b\\c', HOUR_MS)
     assert '{agent!=""}[90s]' in fill(FACTS["path"], "", 90_000)
+
+
+def test_seconds_without_calls_say_no_calls() -> None:
+    """Where a counter of calls is not there yet, none are told; the seconds still count."""
+    agent = one(path=TOOL, calls=sides({("own", ""): 10.0}))
+    assert "calls of" not in agent.sentence
+    assert not any("No call" in caveat for caveat in agent.caveats)
+    idle = one(path=sides({("own", ""): 10.0}), calls=sides({("own", ""): 10.0}))
+    assert any("No call of a model or tool is recorded" in caveat for caveat in idle.caveats)

@@ -131,7 +131,7 @@ function PartTable({ of, k }: { of: WhyAgent; k: number }) {
 
 function PartRow({ part, of }: { part: WhyPart; of: WhyAgent }) {
   const first = of.bottleneck?.component === part.component && of.bottleneck.name === part.name
-  const isOwn = part.component === 'own'
+  const isUncalled = part.component === 'own' || !part.calls
   return (
     <tr class={first ? 'first' : undefined} data-component={part.component}>
       <th scope="row">
@@ -147,8 +147,8 @@ function PartRow({ part, of }: { part: WhyPart; of: WhyAgent }) {
         </span>
       </td>
       <td class="number">{text(part.seconds, 'seconds')}</td>
-      <td class="number">{isOwn ? MISSING : text(Math.round(part.calls * 100) / 100, 'count')}</td>
-      <td class="number">{isOwn ? MISSING : text(part.seconds_per_call, 'seconds')}</td>
+      <td class="number">{isUncalled ? MISSING : text(Math.round(part.calls * 100) / 100, 'count')}</td>
+      <td class="number">{isUncalled ? MISSING : text(part.seconds_per_call, 'seconds')}</td>
       <td class="number">{text(part.alone_share, 'ratio')}</td>
       <td title={part.what_if.says || undefined}>
         <Saves part={part} meanS={of.seconds_per_task} />
