@@ -139,7 +139,12 @@ def metrics_app(registry: CollectorRegistry | None = None) -> AsgiApp:
 
 
 def wsgi_app(registry: CollectorRegistry | None = None) -> WsgiApp:
-    """Return a WSGI app that answers with this process' metrics, to mount in a web application of one's own."""
+    """Return a WSGI app that answers with this process' metrics, to mount in a web application of one's own.
+
+    Example::
+
+        app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/metrics": ag.wsgi_app()})
+    """
     from agentgauge.expose.apps import wsgi_app as app
     from agentgauge.expose.document import Document
 
