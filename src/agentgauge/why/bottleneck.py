@@ -57,7 +57,8 @@ def _component(answer: AgentAnswer, found: Bottleneck) -> str:
     assert part is not None, "BUG: a bottleneck that is no part"
     component = found.key[0]
     share = percent(part.path_s / answer.mean_s)
-    calls = f", {number(part.calls)} calls of {seconds(part.call_s)}" if part.calls and component not in {"own", *WAITS} else ""
+    is_called = part.calls and component not in {"own", *WAITS}
+    calls = f", {number(part.calls)} calls of {seconds(part.call_s)}" if is_called else ""
     alone = ""
     if part.alone_s is not None and part.what_if.low_s is not None:
         alone = f"; {percent(min(part.alone_s, part.path_s) / answer.mean_s)} of the time nothing else runs beside it"
