@@ -7,8 +7,8 @@ the same critical section as the task's duration, so that every scrape sees the 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 PathKey: TypeAlias = tuple[str, str]
 """(component, name), as the path table of the time accounting has them; ``("own", "")`` is the task's own code."""
@@ -17,18 +17,20 @@ FateKey: TypeAlias = tuple[str, str, str]
 """(model, token_type, fate)."""
 
 
-@dataclass(frozen=True, slots=True)
-class TaskAccounts:
+_NOTHING: Mapping[Any, int] = MappingProxyType({})
+
+
+class TaskAccounts(NamedTuple):
     """The accounts of one finished task; integers only, nanoseconds and counts.
 
     ``path_ns`` sums to the duration of a root task exactly; it is empty for a sub-agent.
     """
 
-    path_ns: Mapping[PathKey, int] = field(default_factory=dict)
-    path_calls: Mapping[PathKey, int] = field(default_factory=dict)
-    solo_ns: Mapping[PathKey, int] = field(default_factory=dict)
+    path_ns: Mapping[PathKey, int] = _NOTHING
+    path_calls: Mapping[PathKey, int] = _NOTHING
+    solo_ns: Mapping[PathKey, int] = _NOTHING
     detached_ns: int = 0
     doubts: Collection[str] = ()
-    fates: Mapping[FateKey, int] = field(default_factory=dict)
-    repeated: Mapping[PathKey, int] = field(default_factory=dict)
+    fates: Mapping[FateKey, int] = _NOTHING
+    repeated: Mapping[PathKey, int] = _NOTHING
     slo: Literal["met", "missed"] = "met"

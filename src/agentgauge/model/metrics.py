@@ -6,8 +6,7 @@ from this table or tested against it. Names, once released, are an API: a label 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 MetricType: TypeAlias = Literal["counter", "gauge", "histogram"]
 
@@ -65,8 +64,7 @@ SERIES_LIMIT = 20_000
 """Series per process, by default."""
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(NamedTuple):
     """One row of METRICS; ``otel`` names the OpenTelemetry GenAI counterpart, where there is one."""
 
     name: str
