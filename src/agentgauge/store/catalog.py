@@ -93,9 +93,12 @@ class Group:
         """Return the columns that had a sample lately."""
         return np.flatnonzero(self.last_ms.view() >= self.newest_ms - LIVE_MS)
 
-    def is_mostly_dead(self) -> bool:
-        """Tell whether renumbering is worth it: most of many columns are dead."""
-        return self.n_columns >= MIN_RENUMBERED and len(self.live_columns()) * 2 < self.n_columns
+    def has_many_dead(self) -> bool:
+        """Tell whether renumbering is worth it: a quarter of many columns are dead.
+
+        Series leave the index and the file with the group that they died in, so this bounds what churn costs.
+        """
+        return self.n_columns >= MIN_RENUMBERED and len(self.live_columns()) * 4 < self.n_columns * 3
 
     def saw_row(self, t_ms: int, values: Values) -> None:
         """Note which columns have a sample (stale markers count) at a time."""

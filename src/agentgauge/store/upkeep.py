@@ -72,7 +72,7 @@ class Upkeep:
         with self.lock:
             sealed = [group for group in self._groups() if self._is_due(group, now_ms) and self._sealing.seal(group)]
             for group in sealed:
-                group.wants_renumbering = group.is_mostly_dead()
+                group.wants_renumbering = group.has_many_dead()
             interval = now_ms // INTERVAL_MS
             if sealed or interval != self._interval:
                 self._interval = interval
