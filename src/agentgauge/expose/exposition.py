@@ -12,7 +12,7 @@ from agentgauge.expose.announcement import announce, has_sibling, own_folder, ta
 from agentgauge.expose.document import Document
 from agentgauge.expose.ending import Termination, at_worker_end, is_child
 from agentgauge.expose.last_word import leave_last_word
-from agentgauge.expose.ports import listen, taken_message
+from agentgauge.expose.ports import listen, moved_message
 from agentgauge.expose.server import Server
 from agentgauge.model.clock import SystemClock
 from agentgauge.record.ledger import Ledger
@@ -90,6 +90,9 @@ class Exposition:
             at_worker_end(self._end)
             self._termination.watch()
 
+    def __repr__(self) -> str:
+        return f"<Exposition {self.url or 'closed'}>"
+
     @property
     def url(self) -> str:
         """The address a scraper asks, the empty string after ``close``."""
@@ -107,7 +110,7 @@ class Exposition:
         self._server = Server(self.document, listener)
         guard = self.document.ledger.guard
         if port not in {0, self.port}:
-            guard.once("port", f"{taken_message(self.host, port)}. Serving metrics on {self.url} instead")
+            guard.once("port", moved_message(self.host, port, self.url))
         try:
             self._path = announce(self._folder, self.host, self.port, self._wished)
         except OSError as error:
@@ -197,9 +200,36 @@ def expose(
             running.open_in_child()
             return running
         running.close()
-    exposition = Exposition(ledger, host=host, port=port, port_search=port_search, registry=registry, linger_s=linger_s)
+    try:
+        exposition = Exposition(
+            ledger,
+            host=host,
+            port=port,
+            port_search=port_search,
+            registry=registry,
+            linger_s=linger_s,
+            discovery_dir=discovery_dir,
+        )
+    except Exception:
+        if running is not None:  # the wished port may be the one it held, so it had to close first
+            _SERVED[id(ledger)] = _like(running)
+        raise
     _SERVED[id(ledger)] = exposition
     return exposition
+
+
+def _like(closed: Exposition) -> Exposition:
+    """Open an endpoint again with the settings it had."""
+    host, port, port_search, registry, linger_s, discovery_dir = closed.settings
+    return Exposition(
+        closed.document.ledger,
+        host=host,
+        port=port,
+        port_search=port_search,
+        registry=registry,
+        linger_s=linger_s,
+        discovery_dir=discovery_dir,
+    )
 
 
 def exposition_of(ledger: Ledger) -> Exposition | None:

@@ -73,6 +73,13 @@ def taken_message(host: str, port: int) -> str:
     )
 
 
+def moved_message(host: str, port: int, url: str) -> str:
+    """Say that a port is taken, by whom where that can be seen, and where the metrics are instead."""
+    owner = owner_of(port)
+    by = f" by pid {owner[0]} ({owner[1]})" if owner else ""
+    return f"port {port} on {host} is taken{by}; serving metrics on {url} instead"
+
+
 def owner_of(port: int) -> tuple[int, str] | None:
     """Return (pid, command) of the process that listens on a port; None where it cannot be seen."""
     inodes = {f"socket:[{inode}]" for inode in _listening_inodes(port)}

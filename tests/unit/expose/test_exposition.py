@@ -11,7 +11,7 @@ import pytest
 
 from agentgauge.errors import ConfigError, PortInUse
 from agentgauge.expose.document import Document
-from agentgauge.expose.exposition import Exposition, write_text_file
+from agentgauge.expose.exposition import Exposition, expose, exposition_of, write_text_file
 from agentgauge.expose.ports import owner_of
 from agentgauge.model.span import ToolCall
 from agentgauge.record.recorder import Recorder
@@ -41,7 +41,8 @@ def test_a_taken_port_moves_on_and_says_so_once(ledger, folder, taken_port, capl
     try:
         assert exposition.port != taken_port
         (message,) = [record.getMessage() for record in caplog.records if str(taken_port) in record.getMessage()]
-        assert exposition.url in message
+        assert exposition.url in message and f"taken by pid {os.getpid()}" in message and "Free it" not in message
+        assert exposition.url in repr(exposition)
     finally:
         exposition.close()
 
@@ -52,6 +53,19 @@ def test_a_pinned_port_that_is_taken_names_its_owner(ledger, folder, taken_port)
         Exposition(ledger, port=taken_port, port_search=0)
     assert (caught.value.host, caught.value.port) == ("127.0.0.1", taken_port)
     assert not folder.exists()
+
+
+def test_other_settings_that_fail_leave_the_endpoint_that_was(ledger, folder, get):
+    """A second start that cannot listen raises, and the metrics are still served on the same port."""
+    port = expose(ledger, port=0).port
+    try:
+        expose(ledger, port=port)
+        with pytest.raises(ConfigError):
+            expose(ledger, host="203.0.113.7")
+        assert exposition_of(ledger).port == port
+        assert get(port)[0] == 200
+    finally:
+        exposition_of(ledger).close()
 
 
 def test_settings_that_make_no_sense_are_refused(ledger, folder):
