@@ -6,11 +6,13 @@ Usage: python benchmarks/bench_store.py [--series 2000] [--hours 24] [--json] [-
 from __future__ import annotations
 
 import argparse
+import ctypes
 import gc
 import json
 import resource
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -152,31 +154,96 @@ def prometheus_bytes(labels: list[Labels], matrix: np.ndarray, promtool: str, fo
     return sum(file.stat().st_size for file in data.rglob("*") if file.is_file())
 
 
-def memory_per_series(n_series: int) -> float:
-    """Return the bytes that one active series costs: labels, postings, column, ring."""
+def memory(n_series: int) -> float:
+    """Return how much larger this process is, in bytes, for storing so many series: labels, postings, columns, ring."""
     store = Store.in_memory()
-    group = store.group("warm")
-    group.append(Row(T0, np.zeros(1), [(("__name__", "warm"),)]))
+    store.group("warm").append(Row(T0, np.zeros(1), [(("__name__", "warm"),)]))
     labels, matrix = mixed(n_series, 2)
     # Labels as a scrape makes them: strings of their own until the store interns them.
     fresh = [labels_from_mapping({k: str(v) for k, v in series}) for series in labels]
     del labels
-    gc.collect()
-    path = Path(tempfile.mkdtemp()) / "m.db"
     store.close()
-    store = Store.open(path, background=False)
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store.open(Path(folder) / "m.db", background=False)
+        before = trimmed_rss()
+        group = store.group("g")
+        group.append(Row(T0, matrix[0], fresh))
+        del fresh
+        for j in range(1, 100):
+            group.append(Row(T0 + j * STEP_MS, matrix[j % 2]))
+        used = trimmed_rss() - before
+        store.close()
+    return used
+
+
+def trimmed_rss() -> float:
+    """Return the memory of this process in bytes, without what the allocator only keeps."""
     gc.collect()
-    before = rss_mb()
-    group = store.group("g")
-    group.append(Row(T0, matrix[0], fresh))
-    del fresh
-    for j in range(1, 100):
-        group.append(Row(T0 + j * STEP_MS, matrix[j % 2]))
-    gc.collect()
-    used = rss_mb() - before
+    ctypes.CDLL(None).malloc_trim(0)
+    return rss_mb() * 1e6
+
+
+def memory_figures() -> dict[str, float]:
+    """Measure in processes of their own: what one allocates another does not find there for nothing."""
+    used = {}
+    for n_series in (20_000, 40_000):
+        line = [sys.executable, __file__, "--memory", str(n_series)]
+        used[n_series] = float(subprocess.run(line, check=True, capture_output=True, text=True).stdout)
+    return {
+        "memory_bytes_per_further_series": (used[40_000] - used[20_000]) / 20_000,
+        "memory_mb_at_20000_series_caches_of_sqlite_included": used[20_000] / 1e6,
+    }
+
+
+def restart_figures(n_series: int = 20_000) -> dict[str, float]:
+    """Open what a killed process left: two hours in chunks, 100 rows in the log and the head."""
+    labels, matrix = mixed(n_series, 2)
+    clock = RowClock()
+    with tempfile.TemporaryDirectory() as folder:
+        path, left = Path(folder) / "m.db", Path(folder) / "left.db"
+        store = Store.open(path, background=False, clock=clock)
+        for j in range(580):
+            clock.ms = T0 + j * STEP_MS
+            store.group("g").append(Row(clock.ms, matrix[j % 2], () if j else labels))
+            if j % 8 == 0 and j <= 480:
+                store.upkeep.step(clock.ms)
+        for suffix in ("", "-wal"):
+            shutil.copy(path.with_name(path.name + suffix), left.with_name(left.name + suffix))
+        store.close()
+        began = time.perf_counter()
+        store = Store.open(left, background=False, clock=clock)
+        opened = time.perf_counter() - began
+        assert store.n_series == n_series
+        store.close()
+    return {"restart_after_kill_at_20000_series_s": opened}
+
+
+def cold_query(path: Path, start_ms: int, end_ms: int) -> dict[str, float]:
+    """Read a day in a fresh connection; the bytes that SQLite reads beside those of the chunks that the query needs."""
+    store = Store.open(path, read_only=True)
+    with store.snapshot() as conn:
+        (needed,) = conn.execute(
+            "SELECT sum(length(times) + length(vals) + length(resets) + length(gaps)) FROM chunk"
+            " WHERE t_max >= ? AND t_min <= ?",
+            (start_ms, end_ms),
+        ).fetchone()
     store.close()
-    shutil.rmtree(path.parent)
-    return used * 1e6 / n_series
+    store = Store.open(path, read_only=True)
+    before, began = read_bytes(), time.perf_counter()
+    blocks = store.select([Matcher("job", "=", "agentgauge")], start_ms, end_ms)
+    next(blocks)
+    first_s = time.perf_counter() - began
+    for _ in blocks:
+        pass
+    n_read = read_bytes() - before
+    store.close()
+    return {"cold_24h_bytes_read_over_needed": n_read / needed, "cold_24h_first_block_ms": first_s * 1e3}
+
+
+def read_bytes() -> int:
+    """Return how many bytes this process has read, from files or their cache."""
+    lines = Path("/proc/self/io").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("rchar")))
 
 
 def main() -> None:
@@ -185,7 +252,11 @@ def main() -> None:
     parser.add_argument("--hours", type=int, default=24)
     parser.add_argument("--promtool", default=shutil.which("promtool") or "")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--memory", type=int, default=0, metavar="SERIES", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.memory:
+        print(memory(options.memory))
+        return
     figures: dict[str, float] = {}
     labels, matrix = mixed(options.series, options.hours * 3600_000 // STEP_MS)
     present = int((matrix.view(np.uint64) != NO_SAMPLE_BITS).sum())
@@ -203,13 +274,14 @@ def main() -> None:
         store.close()
         figures["bytes_per_sample"] = path.stat().st_size / present
         figures |= query_times(path, clock, options.hours)
+        figures |= cold_query(path, max(T0, clock.ms - 24 * 3_600_000), clock.ms)
         if options.promtool:
             small = matrix[: min(len(matrix), 8 * 480)]
             peer = prometheus_bytes(labels, small, options.promtool, Path(folder))
             n = int((small.view(np.uint64) != NO_SAMPLE_BITS).sum())
             figures["prometheus_bytes_per_sample"] = peer / n
             figures["size_ratio_to_prometheus"] = figures["bytes_per_sample"] / (peer / n)
-    figures["memory_bytes_per_series_at_20000"] = memory_per_series(20_000)
+    figures |= memory_figures() | restart_figures()
     if options.json:
         print(json.dumps(figures, indent=2))
     else:
