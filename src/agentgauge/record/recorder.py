@@ -419,9 +419,10 @@ class Recorder:
     # -- rows: under the ledger's lock -----------------------------------------------------------------------------
 
     def _llm_rows_of(self, call: LLMCall) -> LLMRows:
-        """Return the rows of a call; a failed request does not make its model known."""
+        """Return the rows of a call; a request for a model that does not exist does not make its name known."""
         folding = self.ledger.folding
         answered = call.status != "error" or call.first_token_ns is not None or call.usage is not None
+        answered = answered or not _is_not_found(call.error_type)
         if answered or not call.model or call.model == OTHER or folding.is_admitted("model", call.model):
             return self._llm_rows(call.agent, call.model)
         self.ledger.count_fold("agent_llm_calls_total", "model")
@@ -466,6 +467,12 @@ class Recorder:
             rows = self._tasks.get(pair) or self._tasks.setdefault(pair, TaskRows(self.ledger, *pair))
             self._start_path(rows.agent, "own", "")
         return rows
+
+
+def _is_not_found(error_type: object) -> bool:
+    """Tell the errors that say a model does not exist: ``model_not_found``, ``NotFoundError``, ``http_404``."""
+    words = str(error_type).replace("_", "").lower()
+    return "notfound" in words or words.endswith("404")
 
 
 def _is_id(text: object) -> bool:

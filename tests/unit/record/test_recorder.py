@@ -97,6 +97,17 @@ def test_the_gauge_rises_and_falls():
     assert counts_of(recorder)["agent_active_count", "kind"] == 1
 
 
+@pytest.mark.parametrize(
+    ("error_type", "is_kept"),
+    [("http_5xx", True), ("TimeoutError", True), ("", True), ("model_not_found", False), ("NotFoundError", False)],
+)
+def test_only_a_model_that_does_not_exist_is_folded(error_type, is_kept):
+    """A first request that times out, or meets a server in trouble, keeps its model's name."""
+    recorder = Recorder()
+    recorder.record(LLMCall("a", "m", "error", 0, S, error_type=error_type))
+    assert counts_of(recorder)["agent_llm_calls_total", "a", "m" if is_kept else OTHER, "error"] == 1
+
+
 def test_a_failed_request_names_no_new_model():
     """A model nobody has folds; one that has answered before keeps its errors; a stream that broke had a model."""
     recorder = Recorder()
