@@ -19,6 +19,8 @@ from agentgauge.store.check import StoreInfo, check_store, store_info
 from agentgauge.store.store import Store
 
 _TOP = 10
+_PLAIN: dict[str, Any] = {"box": None, "pad_edge": False, "header_style": "bold"}
+"""How every table of the command line looks."""
 
 _file = click.option("--db", "path", metavar="FILE", type=click.Path(path_type=Path), help="The data file.")
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -126,7 +128,7 @@ def _largest(counts: dict[str, int], n: int) -> dict[str, int]:
 
 
 def _sizes(path: Path, found: StoreInfo) -> Table:
-    table = Table("what", "how much", title=str(path), title_justify="left")
+    table = Table("what", "how much", title=str(path), title_justify="left", **_PLAIN)
     table.add_row("file", f"{_mb(found.size_bytes)}, {_mb(found.free_bytes)} of it free")
     table.add_row("chunks", f"{found.n_chunks:,}, {_mb(found.chunk_bytes)} ({', '.join(found.codecs) or 'none'})")
     table.add_row("not sealed yet", _mb(found.head_bytes))
@@ -145,7 +147,7 @@ def _sizes(path: Path, found: StoreInfo) -> Table:
 
 
 def _ranking(what: str, count: str, counts: dict[str, int]) -> Table:
-    table = Table(what, count)
+    table = Table(what, count, **_PLAIN)
     for name, n in counts.items():
         table.add_row(name, f"{n:,}")
     return table

@@ -15,6 +15,7 @@ from agentgauge.why.queries import FACTS
 from agentgauge.why.words import (
     column,
     column_range,
+    counted,
     name_of,
     number,
     percent,
@@ -57,7 +58,7 @@ def print_promql(console: Console, queries: Mapping[str, str]) -> None:
 def _print_agent(console: Console, agent: AgentAnswer, answer: Answer) -> None:
     console.rule(
         Text.assemble(
-            (agent.agent, "bold"), f"  {agent.n_tasks:.0f} tasks in the last {span_of_time(answer.window_ms)}"
+            (agent.agent, "bold"), f"  {counted(agent.n_tasks, 'task')} in the last {span_of_time(answer.window_ms)}"
         ),
         align="left",
     )
@@ -198,7 +199,7 @@ def _waste_lines(agent: AgentAnswer) -> list[Text]:
         lines.append(Text(f"tokens: {', '.join(shares)} of {waste.tokens:,.0f}"))
     lines += [
         Text(
-            f"repeated: {number(one.per_task)} calls of {name_of(one.key)} a task ({percent(one.share)} of them),"
+            f"repeated: {counted(one.per_task, 'call')} of {name_of(one.key)} a task ({percent(one.share)} of them),"
             f" about {seconds(one.cost_s)} with their turns"
         )
         for one in waste.repeats[:3]

@@ -26,7 +26,7 @@ def command() -> None:
     """Write what a data file holds for other systems."""
 
 
-@command.command()
+@command.command(short_help="Export OpenMetrics text, while a server writes too.")
 @click.option("--db", "path", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="The data file.")
 @click.option("--from", "start", metavar="TIME", help="No samples before: RFC 3339 or seconds since 1970.")
 @click.option("--to", "end", metavar="TIME", help="No samples after.")

@@ -25,7 +25,7 @@ def command() -> None:
     """Bring history that other systems wrote into a data file."""
 
 
-@command.command()
+@command.command(short_help="Import OpenMetrics text with timestamps.")
 @click.argument("file", metavar="FILE|-")
 @click.option("--db", "path", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="The data file.")
 def openmetrics(file: str, path: Path | None) -> None:

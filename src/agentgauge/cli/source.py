@@ -10,6 +10,8 @@ from agentgauge.errors import BackendError, ConfigError
 from agentgauge.record.settings import load_settings
 from agentgauge.server.config import server_url
 
+_DATABASE_HEAD = b"SQLite format 3\0"
+
 
 def address(url: str | None, db: str | None, server: bool) -> str:
     """Return the address to ask: the local server's unless told otherwise.
@@ -24,8 +26,22 @@ def address(url: str | None, db: str | None, server: bool) -> str:
     if db is not None:
         if not os.path.exists(db):
             raise ConfigError(f"there is no file {db!r}")
+        if _is_something_else(db):
+            raise ConfigError(f"{db!r} is no data file of agentgauge: name one that `agentgauge serve` writes")
         return f"file:{db}"
     return server_url({**os.environ, "AGENTGAUGE_LISTEN": load_settings()["listen"]})
+
+
+def _is_something_else(path: str) -> bool:
+    """Tell a file that is no database by its first bytes; an empty one may become one."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(len(_DATABASE_HEAD))
+    except IsADirectoryError:
+        return True
+    except OSError:
+        return False  # opening it says why
+    return bool(head) and head != _DATABASE_HEAD
 
 
 def with_next_step(error: BackendError, url: str | None) -> str:

@@ -112,7 +112,7 @@ def discovery(facts: Facts) -> Judgement:
             "a Prometheus that reads this folder shows them as down",
             f"rm {' '.join(map(_quoted, seen.stale[:5]))}",
         )
-    return ok(looked_at, f"{len(seen.alive)} files, all of processes that live")
+    return ok(looked_at, f"{len(seen.alive)} file{'s' * (len(seen.alive) != 1)}, all of processes that live")
 
 
 def port(facts: Facts) -> Judgement:

@@ -89,7 +89,7 @@ def reloads(facts: Facts) -> Judgement:
             + "; agents with different num_ctx (or native and /v1 callers) make Ollama reload the whole model",
             "set one context for all: systemctl edit ollama → Environment=OLLAMA_CONTEXT_LENGTH=8192",
         )
-    return ok(looked_at, f"{sum(loads.values())} scrapes with a load, of {len(loads)} models")
+    return ok(looked_at, f"{sum(loads.values())} scrapes with a load, of {len(loads)} model{'s' * (len(loads) != 1)}")
 
 
 def truncation(facts: Facts) -> Judgement:

@@ -33,7 +33,9 @@ def destinations_from_urls(urls: Sequence[str]) -> tuple[Destination, ...]:
         parts = urlsplit(url)
         name = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigError(f"--remote-write {name!r} is no http or https URL")
+            shown = name if parts.netloc else url
+            example = "http://127.0.0.1:9090/api/v1/write"
+            raise ConfigError(f"--remote-write {shown!r} is no http or https URL; for example {example}")
         if parts.path in ("", "/"):
             raise ConfigError(f"--remote-write {name!r} has no path; Prometheus takes /api/v1/write")
         if name in found:

@@ -11,7 +11,17 @@ from collections.abc import Sequence
 from agentgauge.why.answer import AgentAnswer, Bottleneck, Part, Waste
 from agentgauge.why.components import AVOIDABLE, WAITS, called
 from agentgauge.why.decompose import Decomposition
-from agentgauge.why.words import ADVICE, name_of, number, percent, percent_range, savings, seconds, times
+from agentgauge.why.words import (
+    ADVICE,
+    counted,
+    name_of,
+    percent,
+    percent_range,
+    savings,
+    seconds,
+    times,
+    waits_words,
+)
 
 LOUD_SHARE = 0.2
 """Share of the gap between slow and normal tasks that one cause must have to be named."""
@@ -58,7 +68,7 @@ def _component(answer: AgentAnswer, found: Bottleneck) -> str:
     component = found.key[0]
     share = percent(part.path_s / answer.mean_s)
     is_called = part.calls and component not in {"own", *WAITS}
-    calls = f", {number(part.calls)} calls of {seconds(part.call_s)}" if is_called else ""
+    calls = f", {counted(part.calls, 'call')} of {seconds(part.call_s)}" if is_called else ""
     alone = ""
     if part.alone_s is not None and part.what_if.low_s is not None:
         alone = f"; {percent(min(part.alone_s, part.path_s) / answer.mean_s)} of the time nothing else runs beside it"
@@ -71,7 +81,7 @@ def _component(answer: AgentAnswer, found: Bottleneck) -> str:
         direct = percent_range(gain.low_s / answer.mean_s, gain.direct_s / answer.mean_s)
         saves = f"{what} saves {direct}, up to {percent(gain.high_s / answer.mean_s)} if its queue empties too"
     return (
-        f"{answer.agent} waits for {name_of(found.key)}: {share} of the critical path"
+        f"{answer.agent} {waits_words(found.key)}: {share} of the critical path"
         f" ({seconds(part.path_s)} of {seconds(answer.mean_s)} a task{calls}){alone}; {saves}. {_advice(component)}"
     )
 
@@ -84,7 +94,7 @@ def _advice(component: str) -> str:
 def _loop(answer: AgentAnswer, found: Bottleneck) -> str:
     repeats = answer.waste.repeats[0]
     return (
-        f"{answer.agent} repeats itself: {number(repeats.per_task)} calls of {name_of(found.key)} a task"
+        f"{answer.agent} repeats itself: {counted(repeats.per_task, 'call')} of {name_of(found.key)} a task"
         f" ({percent(repeats.share)} of them) have the same arguments and the same result as one before; they and their"
         f" turns take about {percent(found.seconds / answer.mean_s)} ({seconds(found.seconds)} of"
         f" {seconds(answer.mean_s)} a task). Stop the loop: tell the model what it already knows, or answer"

@@ -117,6 +117,22 @@ def number(value: float) -> str:
     return f"{value:.0f}" if size >= 99.5 or value == int(value) else f"{value:.{1 if size >= 0.95 else 2}f}"
 
 
+def counted(value: float, noun: str) -> str:
+    """Write a count with its noun: 1 call, 2.4 calls."""
+    shown = number(value)
+    return f"{shown} {noun}" if shown == "1" else f"{shown} {noun}s"
+
+
+def waits_words(key: Key) -> str:
+    """Say what an agent waits for: ``waits for the model to generate (decode, m)``."""
+    form = {
+        "decode": "waits for the model to generate ({})",
+        "prefill": "waits for the model to read its prompts ({})",
+        "queue": "waits in the model's queue ({})",
+    }.get(key[0], "waits for {}")
+    return form.format(name_of(key))
+
+
 def savings(answer: WhatIf, mean_s: float) -> str:
     """Write what is saved: ``4–9 %: 0.6–1.3 s of 14.2 s``, or as much of it as holds."""
     if answer.low_s is None:

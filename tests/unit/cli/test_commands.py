@@ -41,6 +41,8 @@ def test_without_click_the_install_line_is_printed(tmp_path: Path) -> None:
         (["query", "up", "--url", "http://h", "--db", "f"], 2, "exclude"),
         (["query", "up", "--url", "ftp://h"], 1, "http"),
         (["query", "up", "--db", "/nowhere/x"], 1, "no file"),
+        (["query", "up", "--db", __file__], 1, "test_commands.py' is no data file of agentgauge: name one"),
+        (["serve", "--remote-write", "foo"], 1, "'foo' is no http or https URL; for example http://"),
         (["query", "up", "--time", "soon"], 1, "--time"),
         (["query", "up", "--step", "5s"], 2, "--range"),
         (["serve", "--interval", "1ms"], 1, "--interval"),
@@ -56,3 +58,10 @@ def test_mistakes_are_one_message(
     shown = capsys.readouterr().err
     assert part in shown
     assert "Traceback" not in shown
+
+
+@pytest.mark.parametrize("name", ["import", "export"])
+def test_help_lines_of_subcommands_are_whole(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The list of subcommands ends no line in the middle of a sentence."""
+    assert run([name, "--help"]) == 0
+    assert "..." not in capsys.readouterr().out.partition("Commands:")[2]
