@@ -15,7 +15,7 @@ import numpy as np
 import orjson
 
 from agentgauge.model.labels import Labels
-from agentgauge.model.series import RaggedBlock, Result, StepMatrix, Values
+from agentgauge.model.series import RaggedBlock, Result, StepMatrix, Times, Values
 from agentgauge.promql.numbers import format_float, format_timestamp
 
 
@@ -73,7 +73,7 @@ def _elements(steps: StepMatrix, time: bytes) -> Iterator[bytes]:
 
 
 def _step_rows(steps: StepMatrix) -> Iterator[bytes]:
-    prefixes = [b'"],[%s,"' % format_timestamp(t_ms).encode() for t_ms in steps.t_ms.tolist()]
+    prefixes = _prefixes(steps.t_ms)
     n_present = np.count_nonzero(steps.present, axis=1).tolist()
     for row, labels in enumerate(steps.labels):
         if n_present[row] == len(prefixes):
@@ -87,9 +87,18 @@ def _step_rows(steps: StepMatrix) -> Iterator[bytes]:
 def _sample_rows(samples: RaggedBlock) -> Iterator[bytes]:
     for row, labels in enumerate(samples.labels):
         cut = slice(int(samples.offsets[row]), int(samples.offsets[row + 1]))
-        prefixes = [b'"],[%s,"' % format_timestamp(t_ms).encode() for t_ms in samples.t_ms[cut].tolist()]
-        if prefixes:
+        if cut.stop > cut.start:
+            prefixes = _prefixes(samples.t_ms[cut])
             yield _series(labels, prefixes, samples.values[cut])
+
+
+def _prefixes(t_ms: Times) -> list[bytes]:
+    """Return what stands before each value of a row: the end of the pair before it, and its time."""
+    seconds, rest = np.divmod(t_ms, 1000)
+    if rest.any():
+        return [b'"],[%s,"' % format_timestamp(one_ms).encode() for one_ms in t_ms.tolist()]
+    times = orjson.dumps(np.ascontiguousarray(seconds), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
+    return (b'"],[' + times.replace(b",", b',"|"],[') + b',"').split(b"|") if len(t_ms) else []
 
 
 def _series(labels: Labels, prefixes: list[bytes], values: Values) -> bytes:
