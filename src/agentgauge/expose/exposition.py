@@ -156,11 +156,12 @@ class Exposition:
         self.document = Document(self.document.ledger, self.document.registry)
         self._start_ms = self.document.ledger.clock.now_ms()
         self._opening = threading.Lock()
-        self._termination.watch()
+        self._termination.forget()
         self.document.ledger.defer(self._open_again)
 
     def _open_again(self) -> None:
         at_worker_end(self._end)
+        self._termination.watch()
         # A thread of its own: this runs under the ledger's lock, where nothing may wait for a socket or a disk.
         threading.Thread(target=self.open_in_child, name="agentgauge-fork", daemon=True).start()
 

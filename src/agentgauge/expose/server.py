@@ -1,4 +1,4 @@
-"""A small HTTP server for one document: GET and HEAD of /metrics, nothing else.
+"""A small HTTP server for one document: GET and HEAD of /metrics, and where folded labels came from.
 
 On the standard library's sockets alone: its ``http.server`` costs more to import than all of agentgauge, has no bound
 on threads and no deadline. At most ``MAX_WORKERS`` threads; when all are taken, the connection that has said nothing
@@ -8,13 +8,16 @@ for longest is dropped, so idle clients never keep a scraper out. One request pe
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import threading
 from time import gmtime, sleep
 
 from agentgauge.expose.document import Document
 from agentgauge.model.clock import SystemClock
+from agentgauge.record.ledger import Ledger
 
+FOLDED_PATH = "/debug/folded"
 MAX_WORKERS = 8
 MAX_REQUEST_BYTES = 16_384
 DEADLINE_S = 5.0
@@ -117,6 +120,9 @@ class Server:
         method, path, headers = _parse(request)
         if not method:
             return _response("400 Bad Request", [], b"not an HTTP request\n")
+        if path == FOLDED_PATH and method in {"GET", "HEAD"}:
+            body = b"" if method == "HEAD" else folded_json(self.document.ledger)
+            return _response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))], body)
         if path.partition("?")[0] != "/metrics":
             return _response("404 Not Found", [], b"" if method == "HEAD" else _NOT_FOUND)
         if method not in {"GET", "HEAD"}:
@@ -124,6 +130,12 @@ class Server:
         accept, encoding = headers.get("accept", ""), headers.get("accept-encoding", "")
         metadata, body = self.document.response(accept, encoding, pause=pause)
         return _response("200 OK", metadata, b"" if method == "HEAD" else body)
+
+
+def folded_json(ledger: Ledger) -> bytes:
+    """Return which labels were folded and where in the user's code their values came from."""
+    found = [{"metric": metric, "label": label, "places": places} for metric, label, places in ledger.folded_places()]
+    return json.dumps({"folded": found}).encode() + b"\n"
 
 
 def _read_request(connection: socket.socket) -> bytes:

@@ -42,6 +42,7 @@ from agentgauge.record.folding import Folding
 from agentgauge.record.fork import on_fork
 from agentgauge.record.guard import Guard
 from agentgauge.record.overflow import Overflow
+from agentgauge.record.places import Places
 from agentgauge.record.snapshot import Exemplar, Family, Snapshot
 
 LiveRow: TypeAlias = tuple[str, tuple[str, ...], int]
@@ -106,6 +107,7 @@ class Ledger:
         self.accounting_error_ns = 0
         self.folding = Folding(self.count_fold, self._limits)
         self._overflow = Overflow()
+        self.places = Places()
         for family in self.families.values():
             family.clear()
         self.values_add("agentgauge_build_info", (VERSION, ".".join(map(str, sys.version_info[:3]))), 1)
@@ -269,9 +271,17 @@ class Ledger:
     def count_fold(self, metric: str, label: str) -> None:
         """Count a value folded into ``__other__``; only inside a commit."""
         self.values_add("agentgauge_labels_folded_total", (metric, label), 1)
+        place = self.places.look(metric, label)
+        where = f", the first from {place}" if place else ""
         self.guard.once(
-            f"fold {label}", f"agentgauge folds values of the label {label!r} into {OTHER}; the sums stay right"
+            f"fold {label}", f"agentgauge folds values of the label {label!r} into {OTHER}{where}; the sums stay right"
         )
+
+    def folded_places(self) -> list[tuple[str, str, list[str]]]:
+        """Return (metric, label, places in the user's code) of values that were folded."""
+        found: list[tuple[str, str, list[str]]] = []
+        self.apply(lambda: found.extend(self.places.found()))
+        return found
 
     # -- scrapes ------------------------------------------------------------------------------------------------
 
