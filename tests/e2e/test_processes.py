@@ -333,3 +333,34 @@ def test_fifty_processes_started_at_once(environ: dict[str, str]) -> None:
         for process in processes:
             process.communicate("end\n", timeout=LIMIT_S)
     assert not list(Path(environ["AGENTGAUGE_DISCOVERY_DIR"]).glob("*.json"))
+
+
+MULTIPROCESS_MODE = """
+import os
+from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+import urllib.request
+import agentgauge as ag
+
+own = Counter("own", "A metric of the application's own.")
+registry = CollectorRegistry()
+MultiProcessCollector(registry)
+exposition = ag.start(port=0)
+own.inc()
+with ag.tool_call("t"):
+    pass
+ours = urllib.request.urlopen(exposition.url).read().decode()
+theirs = generate_latest(registry).decode()
+assert 'agent_tool_calls_total{agent="unknown",tool_name="t",status="success"} 1' in ours
+assert "own_total 1.0" in theirs and "own_total" not in ours
+assert "agent_tool_calls_total" not in theirs
+"""
+
+
+def test_beside_the_clients_multiprocess_mode(environ: dict[str, str], tmp_path: Path) -> None:
+    """Where PROMETHEUS_MULTIPROC_DIR is set each keeps to itself, and none of ours is in that folder's files."""
+    folder = tmp_path / "multiproc"
+    folder.mkdir()
+    command = [sys.executable, "-c", MULTIPROCESS_MODE]
+    subprocess.run(command, check=True, env={**environ, "PROMETHEUS_MULTIPROC_DIR": str(folder)}, timeout=LIMIT_S)
+    assert all(b"agent_" not in path.read_bytes() for path in folder.iterdir())
