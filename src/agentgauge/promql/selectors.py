@@ -172,7 +172,9 @@ def _dense_tiles(
     lo, hi = dense_rows(block.table.t_ms, where.ends_ms, where.range_ms, closed=closed)
     steps = np.flatnonzero(_kept(lo, hi, block.stale, call.min_samples))
     windows = Windows(block.table, lo, hi, where.ends_ms, scope.t_ms, where.range_ms, closed)
-    n_slice = max(1, slice_cells(lo, hi) // max(1, block.table.values.shape[1]))
+    n_cells = len(steps) * block.table.values.shape[1]
+    # Slices of equal size: a small last one costs nearly as much as a whole one.
+    n_slice = max(1, -(-len(steps) // max(1, round(n_cells / slice_cells(lo, hi)))))
     for start in range(0, len(steps), n_slice):
         scope.query.check()
         part = _as_slice(steps[start : start + n_slice])

@@ -18,6 +18,12 @@ from agentgauge.model.labels import Labels
 from agentgauge.model.series import RaggedBlock, Result, StepMatrix, Times, Values
 from agentgauge.promql.numbers import format_float, format_timestamp
 
+_EXACT = 1 << 53
+"""Whole numbers below this are written alike as int64 and as float64."""
+
+_ROWS = 256
+"""Rows of a matrix that are looked over at once."""
+
 
 def success(data: bytes, warnings: Sequence[str] = (), infos: Sequence[str] = ()) -> bytes:
     """Put encoded data into the envelope."""
@@ -75,21 +81,32 @@ def _elements(steps: StepMatrix, time: bytes) -> Iterator[bytes]:
 def _step_rows(steps: StepMatrix) -> Iterator[bytes]:
     prefixes = _prefixes(steps.t_ms)
     n_present = np.count_nonzero(steps.present, axis=1).tolist()
-    for row, labels in enumerate(steps.labels):
-        if n_present[row] == len(prefixes):
-            yield _series(labels, prefixes, steps.values[row])
-            continue
-        if n_present[row]:
-            at = np.flatnonzero(steps.present[row])
-            yield _series(labels, [prefixes[i] for i in at.tolist()], steps.values[row][at])
+    for start in range(0, len(steps.labels), _ROWS):
+        block = np.ascontiguousarray(steps.values[start : start + _ROWS])
+        whole, same = _whole_rows(block)
+        for i, labels in enumerate(steps.labels[start : start + _ROWS]):
+            n = n_present[start + i]
+            if n == len(prefixes):
+                yield _series(labels, prefixes, block[i], whole=whole[i], same=same[i])
+            elif n:
+                at = np.flatnonzero(steps.present[start + i])
+                yield _series(labels, [prefixes[k] for k in at.tolist()], block[i][at])
 
 
 def _sample_rows(samples: RaggedBlock) -> Iterator[bytes]:
     for row, labels in enumerate(samples.labels):
         cut = slice(int(samples.offsets[row]), int(samples.offsets[row + 1]))
         if cut.stop > cut.start:
-            prefixes = _prefixes(samples.t_ms[cut])
-            yield _series(labels, prefixes, samples.values[cut])
+            yield _series(labels, _prefixes(samples.t_ms[cut]), samples.values[cut])
+
+
+def _whole_rows(values: Values) -> tuple[list[bool], list[bool]]:
+    """Tell of each row whether all are whole numbers that int64 writes alike, and whether all have the same bits."""
+    with np.errstate(invalid="ignore"):
+        back = values.astype(np.int64).astype(np.float64)
+    bits = values.view(np.int64)
+    whole = ((back.view(np.int64) == bits) & (np.abs(values) < _EXACT)).all(axis=1)
+    return whole.tolist(), (bits == bits[:, :1]).all(axis=1).tolist()
 
 
 def _prefixes(t_ms: Times) -> list[bytes]:
@@ -97,25 +114,33 @@ def _prefixes(t_ms: Times) -> list[bytes]:
     seconds, rest = np.divmod(t_ms, 1000)
     if rest.any():
         return [b'"],[%s,"' % format_timestamp(one_ms).encode() for one_ms in t_ms.tolist()]
-    times = orjson.dumps(np.ascontiguousarray(seconds), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
+    times = _dumped(np.ascontiguousarray(seconds))
     return (b'"],[' + times.replace(b",", b',"|"],[') + b',"').split(b"|") if len(t_ms) else []
 
 
-def _series(labels: Labels, prefixes: list[bytes], values: Values) -> bytes:
+def _series(labels: Labels, prefixes: list[bytes], values: Values, *, whole: bool = False, same: bool = False) -> bytes:
     """Encode one row; each prefix closes the pair before it, so the first loses its first three bytes."""
-    pieces: list[bytes] = [b""] * (2 * len(prefixes))
-    pieces[0::2] = prefixes
-    pieces[1::2] = value_texts(values)
-    pieces[0] = prefixes[0][3:]
-    return b'{"metric":%s,"values":[%s"]]}' % (labels_json(labels), b"".join(pieces))
+    if same:  # idle counters, and what does not vary with time
+        text = format_float(float(values[0])).encode()
+        body = text.join(prefixes) + text
+    else:
+        pieces: list[bytes] = [b""] * (2 * len(prefixes))
+        pieces[0::2] = prefixes
+        pieces[1::2] = _dumped(values.astype(np.int64)).split(b",") if whole else value_texts(values)
+        body = b"".join(pieces)
+    return b'{"metric":%s,"values":[%s"]]}' % (labels_json(labels), body[3:])
 
 
 def value_texts(values: Values) -> list[bytes]:
     """Write a row of values."""
-    row = orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
+    row = _dumped(np.ascontiguousarray(values))
     if b"e" in row or b"n" in row:
         return [format_float(value).encode() for value in values.tolist()]
     return (row + b",").replace(b".0,", b",")[:-1].split(b",")
+
+
+def _dumped(numbers: np.ndarray) -> bytes:
+    return orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
 
 
 def _readable(text: str) -> str:

@@ -222,6 +222,8 @@ def _first_reaching(counts: Values, rank: Values) -> NDArray[np.intp]:
 
 def _monotonic(scope: Scope, buckets: Buckets, inside: Mask, pos: int) -> Values:
     """Return counts that never fall: small differences are ironed out silently, real falls are told."""
+    if _rises_clearly(buckets.counts):
+        return buckets.counts
     counts = buckets.counts.copy()
     bound_low = np.full(counts.shape[1], np.inf)
     bound_high, diff_max = np.full(counts.shape[1], -np.inf), np.zeros(counts.shape[1])
@@ -240,6 +242,14 @@ def _monotonic(scope: Scope, buckets: Buckets, inside: Mask, pos: int) -> Values
     if len(told) and close:
         _tell(scope, buckets, told, (bound_low, bound_high, diff_max), pos)
     return counts
+
+
+def _rises_clearly(counts: Values) -> bool:
+    """Tell whether every count is the one below it, or above it by more than rounding: then nothing is to be done."""
+    below, above = counts[:-1], counts[1:]
+    rise = above - below
+    clear = (rise > 10 * _TOLERANCE * (np.abs(above) + np.abs(below))) & (rise > _SMALLEST_NORMAL)
+    return bool((clear | (rise == 0)).all())
 
 
 def _tell(
