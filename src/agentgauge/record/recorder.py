@@ -62,6 +62,7 @@ class Recorder:
         self._tools: dict[tuple[str, str], ToolRows] = {}
         self._tasks: dict[tuple[str, str], TaskRows] = {}
         self._paths: set[tuple[str, str, str]] = set()
+        self._good_ids = ("", "")
 
     @property
     def epoch(self) -> int:
@@ -409,9 +410,12 @@ class Recorder:
 
     def _keep_exemplar(self, bucket: int, value: int, span: LLMCall | ToolCall | Task) -> None:
         """Keep an observation with its ids; one that OpenMetrics does not allow is left out, never cut."""
-        task_id, trace_id = span.task_id, span.trace_id
-        if _is_id(task_id) and _is_id(trace_id) and len(task_id) + len(trace_id) <= MAX_ID_CHARACTERS:
-            self.ledger.exemplars[bucket] = Exemplar(task_id, trace_id, value, self.clock.now_ms())
+        ids = (span.task_id, span.trace_id)
+        if ids != self._good_ids:
+            if not (_is_id(ids[0]) and _is_id(ids[1]) and len(ids[0]) + len(ids[1]) <= MAX_ID_CHARACTERS):
+                return
+            self._good_ids = ids  # a task's calls follow each other
+        self.ledger.exemplars[bucket] = Exemplar(*ids, value, self.clock.now_ms())
 
     def _refused(self, where: str, *facts: object) -> None:
         self.guard.refused(where, f"cannot be counted: {facts!r}")

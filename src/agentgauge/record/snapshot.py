@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from agentgauge.model.metrics import Metric
 from agentgauge.record.buckets import scale_of
@@ -34,8 +34,7 @@ class Family:
         self.starts: list[int] = []
 
 
-@dataclass(frozen=True, slots=True)
-class Exemplar:
+class Exemplar(NamedTuple):
     """The last observation of a bucket that has ids, either of which may be empty; value in ledger integers."""
 
     task_id: str
@@ -48,8 +47,7 @@ class Exemplar:
         return {name: text for name, text in (("task_id", self.task_id), ("trace_id", self.trace_id)) if text}
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """All counts at one instant.
 
     Shapes: ``sizes[i]`` is the number of series of ``families[i]`` at that instant; ``values`` the flat list.

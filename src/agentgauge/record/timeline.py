@@ -63,29 +63,44 @@ class Timeline:
             return
         self.n_nodes += 1
         if parent.children is None:
-            parent.children = []
-        parent.children.append(node)
+            parent.children = [node]
+        else:
+            parent.children.append(node)
         parent.n_open += 1
         if parent.n_open > 1:
             self._enter(node.index)
         elif parent.index != node.index:
-            self._leave(parent.index)
-            self._enter(node.index)
+            self._swap(parent.index, node.index)
 
     def end(self, node: Node, t_ns: int) -> int:
         """End a node and return the nanoseconds of its work that lie outside its parent: detached."""
-        self.advance(t_ns)
-        node.done_ns = max(self.last_ns, node.start_ns)
+        if t_ns > self.last_ns:
+            self.seconds[self.mask] += t_ns - self.last_ns
+            self.last_ns = t_ns
+        last_ns = self.last_ns
+        node.done_ns = done_ns = last_ns if last_ns > node.start_ns else node.start_ns
         parent = node.parent
-        if node.end_ns is None:
+        if node.end_ns is None and parent is not None:
+            self._end_below(parent, node)
+        elif node.end_ns is None:
             self._close(node)
-            if parent is not None:
-                parent.n_open -= 1
-                if parent.n_open == 0:
-                    self._enter(parent.index)
         if parent is None:
-            return node.done_ns - node.start_ns if node is not self.root else 0
-        return 0 if parent.done_ns is None else node.done_ns - max(node.start_ns, parent.done_ns)
+            return done_ns - node.start_ns if node is not self.root else 0
+        return 0 if parent.done_ns is None else done_ns - max(node.start_ns, parent.done_ns)
+
+    def _end_below(self, parent: Node, node: Node) -> None:
+        """Stop counting a node; its parent is active again when it was the last."""
+        parent.n_open -= 1
+        if node.n_open:
+            self._close(node)
+            if parent.n_open == 0:
+                self._enter(parent.index)
+            return
+        node.end_ns = self.last_ns
+        if parent.n_open:
+            self._leave(node.index)
+        elif parent.index != node.index:
+            self._swap(node.index, parent.index)
 
     def _close(self, node: Node) -> None:
         """Stop counting an open node and everything open below it."""
@@ -102,6 +117,18 @@ class Timeline:
                         if child.n_open == 0:
                             self._leave(child.index)
                         stack.append(child)
+
+    def _swap(self, before: int, after: int) -> None:
+        """Let one leaf of a component take the place of one of another."""
+        counts, mask = self._counts, self.mask
+        counts[before] -= 1
+        if counts[before] == 0:
+            mask &= ~(1 << before)
+        counts[after] += 1
+        mask |= 1 << after
+        self.mask = mask
+        if mask not in self.seconds:
+            self.seconds[mask] = 0
 
     def _enter(self, index: int) -> None:
         self._counts[index] += 1

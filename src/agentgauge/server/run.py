@@ -35,6 +35,7 @@ from agentgauge.scrape.ended import Ended
 from agentgauge.scrape.handover import Handover
 from agentgauge.scrape.loop import ScrapeLoop
 from agentgauge.scrape.target import Limits, Target, target_from_address
+from agentgauge.server.allocator import keep_freed_memory
 from agentgauge.server.app import State, create_app
 from agentgauge.server.config import DAY_MS, Config
 from agentgauge.server.port import bind_socket
@@ -67,6 +68,7 @@ def serve(config: Config, say: Callable[[str], None] = print) -> int:
         ConfigError: a setting cannot be used.
     """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    keep_freed_memory()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(run_server(config, say))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from agentgauge.errors import ExecutionError
-from agentgauge.model.series import Times, Values
+from agentgauge.model.series import Mask, Times, Values
 from agentgauge.promql.summation import RunningSum
 from agentgauge.promql.windows import Windows
 
