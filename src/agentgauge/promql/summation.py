@@ -19,11 +19,17 @@ from agentgauge.model.series import Mask, Values
 
 
 def neumaier_add(inc: Values, total: Values, comp: Values) -> tuple[Values, Values]:
-    """Add one element to each compensated sum; return the new sums and compensations."""
+    """Add one element to each compensated sum; return the new sums and compensations.
+
+    Neumaier takes what was lost from the larger of the two; Knuth's form finds the same number, which is exact,
+    without asking which is larger.
+    """
     new = total + inc
-    larger = np.abs(total) >= np.abs(inc)
-    error = np.where(larger, (total - new) + inc, (inc - new) + total)
-    return new, np.where(np.isinf(new), 0.0, comp + error)
+    taken = new - total
+    more = comp + ((total - (new - taken)) + (inc - taken))
+    if np.isfinite(new).all():
+        return new, more
+    return new, np.where(np.isinf(new), 0.0, more)
 
 
 def finished_sum(total: Values, comp: Values) -> Values:

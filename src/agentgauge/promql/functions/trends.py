@@ -31,15 +31,16 @@ def _regression(windows: Windows, origin_ms: Times) -> tuple[Values, Values]:
     Equal samples have slope 0 exactly; equal infinite ones have none (NaN).
     """
     n, shape = windows.n[:, None].astype(np.float64), windows.shape()
+    add = _add_exactly if _is_exact(windows, origin_ms) else RunningSum.add
     sum_x, sum_xx = RunningSum.zeros((shape[0], 1)), RunningSum.zeros((shape[0], 1))
     sum_y, sum_xy = RunningSum.zeros(shape), RunningSum.zeros(shape)
     first, constant = windows.first(), np.ones(shape, np.bool_)
     for y, has, rows in windows.elements():
         x = ((windows.table.t_ms[rows] - origin_ms) / 1e3)[:, None]
-        sum_x.add(x, has)
-        sum_xx.add(x * x, has)
-        sum_y.add(y, has)
-        sum_xy.add(x * y, has)
+        add(sum_x, x, has)
+        add(sum_xx, x * x, has)
+        add(sum_y, y, has)
+        add(sum_xy, x * y, has)
         # A first NaN is never compared with itself; any later sample differs from it.
         constant &= ~((y != first) & (rows > windows.lo)[:, None])
     x, y, xx, xy = (total.total + total.comp for total in (sum_x, sum_y, sum_xx, sum_xy))
@@ -47,6 +48,20 @@ def _regression(windows: Windows, origin_ms: Times) -> tuple[Values, Values]:
     intercept = y / n - slope * x / n
     flat = np.where(np.isinf(first), np.nan, first)
     return np.where(constant, np.where(np.isinf(first), np.nan, 0.0), slope), np.where(constant, flat, intercept)
+
+
+def _is_exact(windows: Windows, origin_ms: Times) -> bool:
+    """Tell whether all sums of a regression are whole numbers that a float holds: then nothing is lost on the way."""
+    t_ms = windows.table.t_ms
+    if not windows.table.summable() or (t_ms % 1000).any() or (origin_ms % 1000).any():
+        return False
+    far_s = (float(np.abs(t_ms[windows.lo] - origin_ms).max()) + windows.range_ms) / 1000
+    top = max(far_s, float(np.abs(windows.values).max())) * far_s
+    return bool(top * int(windows.n.max()) < 2.0**53)
+
+
+def _add_exactly(total: RunningSum, element: Values, take: Mask | None) -> None:
+    total.total += element if take is None else np.where(take, element, 0.0)
 
 
 def double_exponential_smoothing(windows: Windows, smoothing: Values, trend: Values) -> Values:
