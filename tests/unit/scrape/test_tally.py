@@ -68,7 +68,7 @@ def test_totals_live_in_the_file(tmp_path) -> None:
         handover = Handover(database.store, clock)
         assert not handover.take(piece("1", 5))
         assert handover.take(piece("2", 3))
-        found = database.query("last_over_time(c_total[1m])", clock.now_ms())
+        found = database.query("last_over_time(c_total[1h])", clock.now_ms())
         assert found.steps.values.tolist() == [[8.0]]
 
 
