@@ -10,11 +10,12 @@ import glob
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agentgauge.errors import AgentgaugeError, ConfigError
 from agentgauge.model.discovery import PID_LABEL, STARTED_LABEL, started_of_stat
+from agentgauge.model.labels import labels_from_mapping
 from agentgauge.scrape.target import Target, target_from_address
 
 MAX_FILE_BYTES = 1024 * 1024
@@ -43,8 +44,10 @@ class Discovery:
         self._parsed: dict[str, tuple[tuple[int, int, int], tuple[Target, ...] | str]] = {}
 
     def look(self) -> Found:
-        """Return what is there now; of targets with equal labels the first stays."""
-        targets = {target.group_key: target for target in self._static}
+        """Return what is there now; of targets with equal labels the first keeps them."""
+        targets: dict[str, Target] = {}
+        for target in self._static:
+            _admit(targets, target)
         problems: dict[str, str] = {}
         paths = self._paths()
         for path in paths:
@@ -54,7 +57,7 @@ class Discovery:
                 continue
             for target in parsed:
                 if _owner_lives(target):
-                    targets.setdefault(target.group_key, target)
+                    _admit(targets, target)
         self._parsed = {path: self._parsed[path] for path in paths if path in self._parsed}
         return Found(tuple(targets.values()), problems)
 
@@ -107,6 +110,15 @@ def targets_from_file_sd(text: bytes, *, source: str = "file") -> Iterable[Targe
             raise ConfigError("a target group whose 'labels' are not text")
         for address in addresses:
             yield target_from_address(address, labels, source=source)
+
+
+def _admit(targets: dict[str, Target], target: Target) -> None:
+    """Add a target; of two places with the same labels, two paths of one port, the later one is named by its path."""
+    first = targets.setdefault(target.group_key, target)
+    if first.url != target.url:
+        place = target.url.partition("://")[2].rpartition("@")[2]
+        apart = replace(target, labels=labels_from_mapping({**dict(target.labels), "instance": place}))
+        targets.setdefault(apart.group_key, apart)
 
 
 def _owner_lives(target: Target) -> bool:

@@ -47,3 +47,14 @@ def test_a_broken_file_costs_itself_and_is_named(tmp_path: Path) -> None:
 def test_a_missing_folder_is_no_target(tmp_path: Path) -> None:
     """No agent has ever started: that is no problem."""
     assert Discovery(directory=str(tmp_path / "none")).look().targets == ()
+
+
+def test_two_paths_of_one_port_are_two_targets(tmp_path: Path) -> None:
+    """Neither hides the other: the later is named by its path, without a password; the same place is one target."""
+    write(tmp_path / "a.json", "h:1")
+    static = [target_from_address(address) for address in ("h:1", "http://me:secret@h:1/other", "http://h:1/metrics")]
+    found = Discovery(static, str(tmp_path)).look()
+    assert [(target.url, dict(target.labels)["instance"]) for target in found.targets] == [
+        ("http://h:1/metrics", "h:1"),
+        ("http://me:secret@h:1/other", "h:1/other"),
+    ]
