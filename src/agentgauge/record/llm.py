@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from agentgauge.model.metrics import CALL_STATUSES
-from agentgauge.model.span import UNKNOWN_AGENT, UNKNOWN_MODEL, LLMCall, TokenUsage
+from agentgauge.model.span import UNKNOWN_AGENT, UNKNOWN_MODEL, LLMCall, Phases, TokenUsage
+from agentgauge.record.amounts import whole
 from agentgauge.record.branch import node_below
 from agentgauge.record.lane import current_lane
 from agentgauge.record.node import Node
@@ -22,7 +23,7 @@ from agentgauge.record.outcome import ending, error_type
 from agentgauge.record.waste import fingerprint
 
 if TYPE_CHECKING:
-    from agentgauge.model.span import CallStatus, Phases
+    from agentgauge.model.span import CallStatus
     from agentgauge.record.concurrency import Meter
     from agentgauge.record.context import Enclosing, Running
     from agentgauge.record.live import LiveTask
@@ -231,8 +232,13 @@ class LLMOperation:
         self._send(t_ns)
 
     def phases(self, phases: Phases) -> None:
-        """Say where the wall clock of the call went."""
-        self.telling().phases = phases
+        """Say where the wall clock of the call went; what is no length of time is refused."""
+        with self.recorder.guard("llm_phases"):
+            parts = [whole(part) for part in phases]
+            if None in parts:
+                self.recorder.guard.refused("llm_phases", f"cannot be counted: {phases!r}")
+            else:
+                self.telling().phases = Phases(*[part or 0 for part in parts])
 
     def per_token(self, duration_ns: float) -> None:
         """Set the time per output token from the provider's own times."""
@@ -312,10 +318,8 @@ class LLMOperation:
                 recorder.live.ended(live, self.node, end_ns)
                 if was_counting and ended is not None:
                     self._tile(self.node, told)
-            if self._meter is not None:
-                if ended is not None and told.usage is not None:
-                    self._credit(self._meter, told, told.usage, end_ns)
-                self._meter.change(-1, end_ns)
+            if self._meter is not None and ended is not None and told.usage is not None:
+                self._credit(self._meter, told, told.usage, end_ns)
             if self.task is not None:
                 self._keep_fates(self.task, ended, told)
             if ended is not None:
@@ -324,6 +328,9 @@ class LLMOperation:
                     recorder.start_phases(live.agent, self.model)
         except Exception as error:  # noqa: BLE001 -- the host never pays for our mistakes
             recorder.guard.failed("llm", error)
+        finally:
+            if self._meter is not None:
+                self._meter.change(-1, end_ns)
 
     def _tile(self, node: Node, told: Told) -> None:
         node.key = ("llm", self.model)
@@ -409,8 +416,11 @@ def tile_call(node: Node, model: str, retries: tuple[tuple[int, int], ...], phas
     Phases follow each other after the last attempt that was repeated and its back-off, each cut at the call's end.
     """
     end_ns = node.end_ns or node.start_ns
+    pauses_ns = [child.end_ns or 0 for child in node.children or () if child.key[0] == "backoff"]
     for start_ns, until_ns in retries:
-        node.tile(("retry", model), max(start_ns, node.start_ns), min(until_ns, end_ns))
+        # An attempt begins when the pause before it is over, not when the one before that failed.
+        begun_ns = max((t_ns for t_ns in pauses_ns if t_ns <= until_ns), default=start_ns)
+        node.tile(("retry", model), max(begun_ns, start_ns, node.start_ns), min(until_ns, end_ns))
     if phases is None:
         return
     t_ns = max((child.end_ns or 0 for child in node.children or ()), default=node.start_ns)

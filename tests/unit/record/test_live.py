@@ -131,6 +131,42 @@ def test_waits_are_spans(records: Recording, clock: FakeClock) -> None:
     assert ("a", "wait", "slots", "met") in taken(records, "agent_task_path_calls_total")
 
 
+def test_attempts_and_the_pauses_between_them_share_a_call(records: Recording, clock: FakeClock) -> None:
+    """Each attempt begins when the pause before it is over, however many there are."""
+    with ag.task(agent="a"), ag.llm_call(model="m") as call:
+        for _ in range(2):
+            clock.advance(3)
+            call.attempt("retried")
+            pause = call.backoff()
+            clock.advance(2)
+            pause.finish()
+        clock.advance(1)
+        call.attempt("ok")
+        call.phases(Phases(decode_ns=1_000_000_000))
+    found = {"retry/m": 6.0, "backoff/m": 4.0, "decode/m": 1.0}
+    assert seconds(records, "agent_task_path_seconds_total") == {f"{key}/met": value for key, value in found.items()}
+    assert seconds(records, "agent_task_solo_seconds_total") == found
+
+
+@pytest.mark.parametrize("length", [None, "x", -1, float("nan")])
+def test_phases_that_are_no_times_cost_only_themselves(clock: FakeClock, length: object) -> None:
+    """What a host says of phases is counted where it can be; the call, its time and the next ones always are."""
+    with recording(clock, strict=False) as records:
+        for phases in (Phases(decode_ns=length), Phases(decode_ns=0.25e9)):  # type: ignore[arg-type]
+            with ag.task(agent="a"), ag.llm_call(model="m") as call:
+                clock.advance(1)
+                call.phases(phases)
+        assert seconds(records, "agent_task_path_seconds_total") == {
+            "llm/m/met": 1.0,
+            "decode/m/met": 0.25,
+            "network/m/met": 0.75,
+        }
+        assert taken(records, "agent_llm_calls_total") == {("a", "m", "success"): 2}
+        assert taken(records, "agentgauge_record_errors_total") == {("llm_phases",): 1}
+        clock.advance(5)
+        assert taken(records, "agent_llm_concurrency_seconds_total")["m", "0"] == 5_000_000_000
+
+
 async def test_limit_takes_asyncio(records: Recording) -> None:
     """Semaphores, locks and queues of asyncio are awaited as ever."""
     queue: asyncio.Queue[int] = asyncio.Queue(1)
