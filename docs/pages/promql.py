@@ -7,6 +7,7 @@ import re
 from pages.page import page
 
 from agentgauge.errors import NotSupported
+from agentgauge.promql.features import FEATURES
 from agentgauge.promql.functions import FUNCTIONS, Function
 from agentgauge.promql.functions.histogram import native_only
 from agentgauge.promql.nodes import Window
@@ -69,7 +70,13 @@ def promql_page() -> str:
         "",
         "## What is experimental",
         "",
-        "What Prometheus puts behind a feature flag is off in the server, as it is there. In Python it is one option:",
+        "What Prometheus puts behind a feature flag is off, as it is there. The same flag switches it on, for the server",
+        "(`agentgauge serve --enable-feature NAME`, repeatable) and for a file that is asked directly (`agentgauge",
+        "query --db FILE --enable-feature NAME`). In Python it is an option of the engine.",
+        "",
+        "| feature | option | what it brings |",
+        "|---|---|---|",
+        *(f"| `{name}` | `{row.option}` | {row.help} |" for name, row in sorted(FEATURES.items())),
         "",
         "```python",
         "from agentgauge.database import Database",

@@ -10,16 +10,17 @@ from agentgauge.backends.embedded import EmbeddedBackend
 from agentgauge.backends.http import HttpBackend
 from agentgauge.database import Database
 from agentgauge.errors import ConfigError
+from agentgauge.promql.engine import Options
 
 HEADERS_VARIABLE = "AGENTGAUGE_BACKEND_HEADERS"
 """Headers for HTTP backends, one per line or comma: ``X-Scope-OrgID: team``; kept out of the process list."""
 
 
-def backend_from_url(text: str, environ: Mapping[str, str] | None = None) -> Backend:
+def backend_from_url(text: str, environ: Mapping[str, str] | None = None, *, options: Options | None = None) -> Backend:
     """Return the backend that an address names.
 
     ``http://…`` and ``https://…`` are Prometheus-compatible servers, user and password in the URL; ``file:PATH`` or a
-    path is a database file, read only. Closing the backend closes the file.
+    path is a database file, read only, evaluated with ``options``. Closing the backend closes the file.
 
     Raises:
         ConfigError: the text is no address.
@@ -33,7 +34,7 @@ def backend_from_url(text: str, environ: Mapping[str, str] | None = None) -> Bac
     path = text.removeprefix("file://").removeprefix("file:")
     if not path:
         raise ConfigError("an empty address; give a URL or the path of a database file")
-    return EmbeddedBackend(Database.open(path, read_only=True), owns_database=True)
+    return EmbeddedBackend(Database.open(path, options=options, read_only=True), owns_database=True)
 
 
 def headers_from_text(text: str) -> dict[str, str]:

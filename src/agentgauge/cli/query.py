@@ -11,7 +11,6 @@ from difflib import get_close_matches
 import click
 from rich.console import Console
 
-from agentgauge.backends.backend import Backend
 from agentgauge.backends.url import backend_from_url
 from agentgauge.cli.drawing import print_instant, print_range
 from agentgauge.cli.source import address, with_next_step
@@ -19,7 +18,10 @@ from agentgauge.errors import AgentgaugeError, BackendError, BadQuery, ConfigErr
 from agentgauge.model.clock import SystemClock
 from agentgauge.model.metrics import METRICS
 from agentgauge.model.series import Result
-from agentgauge.server.config import parse_duration_ms
+from agentgauge.promql.engine import Options
+from agentgauge.promql.features import switched_on
+from agentgauge.record.settings import load_settings
+from agentgauge.server.config import parse_duration_ms, split_list
 from agentgauge.server.json import result_data, success
 
 _POSITION = re.compile(r"(\d+):(\d+): ")
@@ -36,6 +38,9 @@ _ENDINGS = {"counter": ("",), "gauge": ("",), "histogram": ("_bucket", "_sum", "
 @click.option("--range", "range_", metavar="DURATION", help="Evaluate over this long until then, and draw it: 1h.")
 @click.option("--step", metavar="DURATION", help="Step of --range; default: one per column.")
 @click.option("--json", "as_json", is_flag=True, help="Print what the HTTP API would.")
+@click.option(
+    "--enable-feature", "features", multiple=True, metavar="NAME", help="With --db: experimental PromQL, as of serve."
+)
 @click.option("--timeout", default="2m", show_default=True, metavar="DURATION", help="Give up after this long.")
 def command(
     promql: str,
@@ -46,6 +51,7 @@ def command(
     range_: str | None,
     step: str | None,
     as_json: bool,
+    features: tuple[str, ...],
     timeout: str,
 ) -> int:
     """Answer PROMQL once.
@@ -57,17 +63,20 @@ def command(
     """  # noqa: D301 - click's mark for lines to keep is the character, not the text
     if step is not None and range_ is None:
         raise click.UsageError("--step needs --range")
+    if features and db is None:
+        raise click.UsageError("--enable-feature needs --db: a server is started with its own")
     where = address(url, db, server)
+    options = Options(**switched_on(split_list(features or load_settings()["enable_feature"]))) if db else None
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
     end_ms = SystemClock.now_ms() if at is None else _time_ms(at)
     timeout_s = parse_duration_ms(timeout, "--timeout") / 1000
     try:
         if range_ is None:
-            result = asyncio.run(_instant(where, promql, end_ms, timeout_s))
+            result = asyncio.run(_instant(where, options, promql, end_ms, timeout_s))
         else:
             range_ms = parse_duration_ms(range_, "--range")
             step_ms = parse_duration_ms(step, "--step") if step else max(1000, range_ms // (console.width * 2))
-            result = asyncio.run(_over(where, promql, end_ms - range_ms, end_ms, step_ms, timeout_s))
+            result = asyncio.run(_over(where, options, promql, (end_ms - range_ms, end_ms, step_ms), timeout_s))
     except BadQuery as error:
         raise AgentgaugeError(_with_caret(promql, str(error))) from None
     except BackendError as error:
@@ -86,18 +95,20 @@ def command(
     return 0
 
 
-async def _instant(where: str, promql: str, t_ms: int, timeout_s: float) -> Result:
-    backend = backend_from_url(where)
+async def _instant(where: str, options: Options | None, promql: str, t_ms: int, timeout_s: float) -> Result:
+    backend = backend_from_url(where, options=options)
     try:
         return await backend.query(promql, t_ms, timeout_s=timeout_s)
     finally:
         await backend.close()
 
 
-async def _over(where: str, promql: str, start_ms: int, end_ms: int, step_ms: int, timeout_s: float) -> Result:
-    backend: Backend = backend_from_url(where)
+async def _over(
+    where: str, options: Options | None, promql: str, window: tuple[int, int, int], timeout_s: float
+) -> Result:
+    backend = backend_from_url(where, options=options)
     try:
-        return await backend.query_range(promql, start_ms, end_ms, step_ms, timeout_s=timeout_s)
+        return await backend.query_range(promql, *window, timeout_s=timeout_s)
     finally:
         await backend.close()
 

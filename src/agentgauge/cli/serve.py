@@ -10,6 +10,7 @@ from click.core import ParameterSource
 
 from agentgauge.cli.configured import Configured
 from agentgauge.model.discovery import DIRECTORY_VARIABLE, discovery_directory
+from agentgauge.promql.features import FEATURES, switched_on
 from agentgauge.record.settings import load_settings
 from agentgauge.server.config import (
     DEFAULT_LISTEN,
@@ -43,6 +44,13 @@ from agentgauge.server.run import serve
 )
 @click.option("--query-timeout", default="2m", show_default=True, metavar="DURATION", help="A query's time.")
 @click.option("--query-concurrency", default=4, show_default=True, type=click.IntRange(1, 64), help="Queries at once.")
+@click.option(
+    "--enable-feature",
+    "enable_feature",
+    multiple=True,
+    metavar="NAME",
+    help=f"Switch on experimental PromQL; repeatable: {', '.join(sorted(FEATURES))}.",
+)
 @click.option("--allow-host", "hosts", multiple=True, metavar="NAME", help="Answer under this name too; * for any.")
 @click.option("--allow-origin", "origins", multiple=True, metavar="URL", help="Let pages from there ask (CORS).")
 @click.option(
@@ -66,6 +74,7 @@ def command(
     remote_write_queue: str,
     query_timeout: str,
     query_concurrency: int,
+    enable_feature: tuple[str, ...],
     hosts: tuple[str, ...],
     origins: tuple[str, ...],
     self_scrape: bool | None,
@@ -81,6 +90,8 @@ def command(
     destinations_from_urls(remote_write)
     if memory and db is not None:
         raise click.UsageError("--memory and --db exclude each other")
+    features = split_list(enable_feature)
+    switched_on(features)
     interval_s = checked_interval_s(interval)
     retention_ms = parse_duration_ms(retention, "--retention")
     scrapes = discovery or bool(targets or target_files)
@@ -101,6 +112,7 @@ def command(
         remote_write_queue_bytes=parse_size_bytes(remote_write_queue, "--remote-write-queue"),
         max_concurrency=query_concurrency,
         query_timeout_s=parse_duration_ms(query_timeout, "--query-timeout") / 1000,
+        features=features,
         allowed_hosts=split_list(hosts),
         allowed_origins=split_list(origins),
         self_scrape=scrapes if self_scrape is None else self_scrape,

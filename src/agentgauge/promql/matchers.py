@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agentgauge.errors import BadQuery
-from agentgauge.model.labels import METRIC_NAME, Matcher
+from agentgauge.model.labels import METRIC_NAME, Labels, Matcher, labels_from_mapping
 from agentgauge.promql.regex import compile_re2
 from agentgauge.promql.tokens import Token, describe, parse_error
 
@@ -156,3 +156,21 @@ def _matches_empty(matcher: Matcher) -> bool:
 def _is_name(text: str) -> bool:
     """Tell whether a text can name a label or metric: not empty, and UTF-8."""
     return text != "" and not any("\ud800" <= char <= "\udfff" for char in text)
+
+
+def pinned_labels(matchers: Sequence[Matcher]) -> Labels:
+    """Return what the ``=`` matchers pin down: a name's first one, unless another of that name comes after it.
+
+    Source: Prometheus promql/functions.go createLabelsForAbsentFunction.
+    """
+    pinned: dict[str, str] = {}
+    seen: set[str] = set()
+    for matcher in matchers:
+        if matcher.name == METRIC_NAME:
+            continue
+        if matcher.op == "=" and matcher.name not in seen:
+            seen.add(matcher.name)
+            pinned[matcher.name] = matcher.value
+        else:
+            pinned.pop(matcher.name, None)
+    return labels_from_mapping(pinned)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal, TypeAlias
 
-from agentgauge.model.labels import Matcher
+from agentgauge.model.labels import Labels, Matcher
 
 
 class AtEdge(Enum):
@@ -43,12 +43,17 @@ class String:
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """An instant vector selector; ``matchers`` include the one on ``__name__``."""
+    """An instant vector selector; ``matchers`` include the one on ``__name__``.
+
+    ``pinned``: the labels of ``absent`` over it. They hang on the order in which matchers of one name were written,
+    which the canonical order of ``matchers`` does not show.
+    """
 
     matchers: tuple[Matcher, ...]
     offset_ms: int = 0
     at: At = None
     pos: int = field(default=0, compare=False)
+    pinned: Labels = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ import promql_parser
 
 from agentgauge.errors import BadQuery
 from agentgauge.model.labels import Matcher
+from agentgauge.promql.matchers import pinned_labels
 from agentgauge.promql.nodes import (
     Aggregate,
     At,
@@ -163,7 +164,8 @@ class _Conversion:
     def _VectorSelector(self, expr: Any) -> Selector:
         entry = self._skeleton.entries[int(expr.name[1:])]
         assert isinstance(entry, SelectorEntry), f"BUG: {expr.name} is {entry}"
-        return Selector(canonical_matchers(entry.matchers), self._offset(expr), self._at(expr), entry.pos)
+        matchers, pinned = canonical_matchers(entry.matchers), pinned_labels(entry.matchers)
+        return Selector(matchers, self._offset(expr), self._at(expr), entry.pos, pinned)
 
     def _MatrixSelector(self, expr: Any) -> Node:
         selector = self._VectorSelector(expr.vector_selector)

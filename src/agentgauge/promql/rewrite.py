@@ -18,6 +18,7 @@ from typing import TypeAlias
 
 from agentgauge.errors import BadQuery, NotSupported
 from agentgauge.model.labels import Matcher
+from agentgauge.promql import features
 from agentgauge.promql.durations import Durations
 from agentgauge.promql.matchers import Cursor, read_label_list, read_selector
 from agentgauge.promql.nodes import At, AtEdge, Window
@@ -195,7 +196,7 @@ class _Rewriter:
 
     def _aggregate(self, token: Token) -> bool:
         if token.word in EXPERIMENTAL_AGGREGATES and not self._gates.experimental_functions:
-            flag = "must be enabled with --enable-feature=promql-experimental-functions"
+            flag = f"must be enabled with --enable-feature={features.EXPERIMENTAL_FUNCTIONS}"
             raise self._error(token, f"{token.word}() is experimental and {flag}")
         self._made.names.append(token)
         self._emit(token.word)
@@ -210,7 +211,8 @@ class _Rewriter:
     def _call(self, token: Token) -> bool:
         name = token.word if token.word in WINDOW_FUNCTIONS or token.word in ("min_of", "max_of") else token.text
         if name in EXPERIMENTAL_FUNCTIONS and not self._gates.experimental_functions:
-            raise self._error(token, f'function "{name}" is not enabled')
+            flag = f"it needs --enable-feature={features.EXPERIMENTAL_FUNCTIONS}"
+            raise self._error(token, f'function "{name}" is not enabled; {flag}')
         self._refuse(name)
         if name in WINDOW_FUNCTIONS and self._gates.fold_window and self._cursor.follows(")"):
             self._cursor.at += 2
@@ -340,7 +342,8 @@ class _Rewriter:
     def _fill(self, operator: str) -> None:
         token = self._take()
         if not self._gates.fill_modifiers:
-            raise self._error(token, "binop fill modifiers are experimental and not enabled")
+            flag = f"they need --enable-feature={features.FILL_MODIFIERS}"
+            raise self._error(token, f"binop fill modifiers are experimental and not enabled; {flag}")
         if operator in _SET_OPERATORS:
             raise self._error(token, "filling in missing series not allowed for set operators")
         self._expect("(", "in fill modifier")

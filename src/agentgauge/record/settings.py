@@ -50,6 +50,7 @@ SETTINGS: dict[str, Setting] = {
         Setting("db", "text", "", "server", "Data file; empty is the user's data folder."),
         Setting("discovery", "flag", True, "server", "Find local agents by themselves."),
         Setting("discovery_dir", "text", "", "record", "Folder in which processes say where they are."),
+        Setting("enable_feature", "texts", (), "server", "Experimental PromQL that is switched on."),
         Setting("host", "text", "127.0.0.1", "record", "Where /metrics listens."),
         Setting("interval", "duration", "5s", "server", "Between two scrapes."),
         Setting("limits", "counts", {}, "record", "Label -> distinct values a process may have."),

@@ -41,6 +41,7 @@ class Config:
     remote_write_queue_bytes: int = 1 << 30
     max_concurrency: int = 4
     query_timeout_s: float = 120.0
+    features: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     self_scrape: bool = True

@@ -28,6 +28,8 @@ from agentgauge.errors import ConfigError, StoreReadOnly
 from agentgauge.expose.apps import asgi_app
 from agentgauge.expose.document import Document
 from agentgauge.model.clock import Clock, SystemClock
+from agentgauge.promql.engine import Options
+from agentgauge.promql.features import switched_on
 from agentgauge.record.ledger import Ledger
 from agentgauge.remote.receiver import Receiver
 from agentgauge.scrape.discovery import Discovery
@@ -99,21 +101,24 @@ def open_database(config: Config) -> Database:
 
     Raises:
         StoreError: the file is locked, unreadable or of a newer version.
-        ConfigError: its folder cannot be made.
+        ConfigError: its folder cannot be made, or a feature is none.
     """
+    options = Options(**switched_on(config.features))
     if config.db is None:
-        return Database.in_memory(background=True)
+        return Database.in_memory(options=options, background=True)
     try:
         config.db.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"the folder of {config.db} cannot be made: {error.strerror}; choose another --db") from None
     try:
-        return Database.open(config.db, retention_ms=config.retention_ms, retention_bytes=config.retention_bytes)
+        return Database.open(
+            config.db, options=options, retention_ms=config.retention_ms, retention_bytes=config.retention_bytes
+        )
     except StoreReadOnly as error:
         if not config.db.exists():
             raise
         _logger.error("%s; what it holds is served, nothing is stored", error)
-        return Database.open(config.db, read_only=True)
+        return Database.open(config.db, options=options, read_only=True)
 
 
 class _Running:
@@ -156,6 +161,7 @@ class _Running:
             metrics_app=asgi_app(Document(ledger)),
             status=Status(
                 start_ms=clock.now_ms(),
+                flags={"enable-feature": ",".join(config.features)},
                 retention=f"{config.retention_ms / DAY_MS:g}d",
                 problems=lambda: database.store.problems,
             ),

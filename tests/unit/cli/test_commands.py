@@ -47,6 +47,9 @@ def test_without_click_the_install_line_is_printed(tmp_path: Path) -> None:
         (["query", "up", "--step", "5s"], 2, "--range"),
         (["serve", "--interval", "1ms"], 1, "--interval"),
         (["serve", "--listen", "x"], 1, "--listen"),
+        (["serve", "--enable-feature", "promql-experimental"], 1, "did you mean promql-experimental-functions?"),
+        (["serve", "--enable-feature", "x"], 1, "promql-binop-fill-modifiers, promql-delayed-name-removal, promql-"),
+        (["query", "up", "--enable-feature", "promql-binop-fill-modifiers"], 2, "needs --db"),
         (["serve", "--memory", "--target", "a b"], 1, "HOST:PORT"),
     ],
 )

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agentgauge.errors import BadQuery, NotSupported
+from agentgauge.promql.features import FEATURES
 from agentgauge.promql.nodes import (
     Aggregate,
     AtEdge,
@@ -185,11 +186,14 @@ def test_what_v1_leaves_out_is_named(text: str) -> None:
 
 
 def test_gates() -> None:
-    """Experimental parts are off by default, with Prometheus' words."""
+    """Experimental parts are off by default, with Prometheus' words and the flag that switches them on."""
     off = PlanOptions()
-    assert refused("mad_over_time(a[5m])", off) == '1:1: parse error: function "mad_over_time" is not enabled'
+    message = '1:1: parse error: function "mad_over_time" is not enabled; it needs --enable-feature='
+    assert refused("mad_over_time(a[5m])", off) == message + "promql-experimental-functions"
     assert "limitk() is experimental and must be enabled" in refused("limitk(1, a)", off)
     assert "fill modifiers are experimental" in refused("a + fill(0) b", off)
+    named = [refused(text, off).rpartition("=")[2] for text in ("step()", "limitk(1, a)", "a + fill(0) b")]
+    assert set(named) <= set(FEATURES)
     assert render_node(plan("a[step() + 1s]", Window(0, 0, 1000), off)) == "a[2s]"
 
 

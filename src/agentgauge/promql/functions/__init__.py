@@ -79,7 +79,7 @@ FUNCTIONS: dict[str, Function] = {
     "clamp_max": _call(elementwise.clamp_max, "vector", "scalar"),
     "clamp_min": _call(elementwise.clamp_min, "vector", "scalar"),
     "cos": _math(np.cos),
-    "cosh": _math(np.cosh),
+    "cosh": _math(elementwise.cosh),
     "count_over_time": _over(over_time.count_over_time),
     "day_of_month": _date(time.day_of_month),
     "day_of_week": _date(time.day_of_week),
@@ -130,7 +130,7 @@ FUNCTIONS: dict[str, Function] = {
     "scalar": _call(elementwise.scalar, "vector", returns="scalar"),
     "sgn": _math(elementwise.sgn),
     "sin": _math(np.sin),
-    "sinh": _math(np.sinh),
+    "sinh": _math(elementwise.sinh),
     "sort": _call(elementwise.sort, "vector", keeps_name=True),
     "sort_by_label": _call(labels.sort_by_label, "vector", "string", variadic=True, keeps_name=True, experimental=True),
     "sort_by_label_desc": _call(

@@ -5,18 +5,20 @@ A kernel takes (scope, call, args) and returns a value; see ``FUNCTIONS``. Sourc
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from agentgauge.model.labels import METRIC_NAME, Labels, Matcher, labels_from_mapping
+from agentgauge.model.labels import Labels
 from agentgauge.model.series import Mask, Values
 from agentgauge.promql.naming import drop_names
 from agentgauge.promql.nodes import Call, Node, Paren, Range, Selector
 from agentgauge.promql.order import nan_last_order
 from agentgauge.promql.scope import Scope
 from agentgauge.promql.values import Scalar, Value, Vector, empty_vector, take_rows, vector_of
+
+_EXP_IS_ALL = 21
+"""From here on e^-x does not show in e^x + e^-x. Source: Go math/sinh.go."""
 
 CallKernel = Callable[[Scope, Call, Sequence[Value]], Value]
 
@@ -53,6 +55,18 @@ def scalar_arg(value: Value) -> Values:
 def sgn(values: Values) -> Values:
     """Return -1, 1, or the value itself when it is zero or NaN."""
     return np.where(values < 0, -1.0, np.where(values > 0, 1.0, values))
+
+
+def cosh(values: Values) -> Values:
+    """Return the hyperbolic cosine as Go computes it: half of e^|x| where that is all, so infinite from 709.8 on."""
+    size = np.abs(values)
+    return np.where(size > _EXP_IS_ALL, np.exp(size) * 0.5, np.cosh(values))
+
+
+def sinh(values: Values) -> Values:
+    """Return the hyperbolic sine as Go computes it; see ``cosh``."""
+    size = np.abs(values)
+    return np.where(size > _EXP_IS_ALL, np.copysign(np.exp(size) * 0.5, values), np.sinh(values))
 
 
 def degrees(values: Values) -> Values:
@@ -150,19 +164,7 @@ def _pinned_labels(node: Node) -> Labels:
     while isinstance(node, Paren):
         node = node.expr
     selector = node.selector if isinstance(node, Range) else node
-    if not isinstance(selector, Selector):
-        return ()
-    return labels_from_mapping(_equalities(selector.matchers))
-
-
-def _equalities(matchers: Sequence[Matcher]) -> dict[str, str]:
-    """Return what ``=`` matchers say; a name that is matched twice says nothing."""
-    n_matchers = Counter(matcher.name for matcher in matchers)
-    return {
-        matcher.name: matcher.value
-        for matcher in matchers
-        if matcher.op == "=" and matcher.name != METRIC_NAME and n_matchers[matcher.name] == 1
-    }
+    return selector.pinned if isinstance(selector, Selector) else ()
 
 
 def sort(scope: Scope, call: Call, args: Sequence[Value]) -> Value:
