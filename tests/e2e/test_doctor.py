@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -417,6 +418,56 @@ def test_a_model_server_that_is_down_is_bad_when_it_was_named(environment: dict[
         status, rows = doctor(environment, url, "--ollama", f"http://127.0.0.1:{free_port()}")
         assert (status, rows["ollama"]["verdict"]) == (1, "bad")
         assert "refused" in rows["ollama"]["detail"]
+
+
+FOLDING = """
+import sys, uuid
+import agentgauge as ag
+
+def answer(session):
+    with ag.task(agent="helper"):
+        with ag.tool_call(f"search-{session}"):
+            pass
+
+if sys.argv[1] == "app":
+    import uvicorn
+    from starlette.applications import Starlette
+    from starlette.routing import Mount
+
+    for _ in range(7):
+        answer(uuid.uuid4())
+    print("ready", flush=True)
+    app = Starlette(routes=[Mount("/metrics", ag.metrics_app())])
+    uvicorn.run(app, port=int(sys.argv[2]), log_level="error")
+else:
+    ag.start(port=int(sys.argv[2]), port_search=0)
+    for _ in range(7):
+        answer(uuid.uuid4())
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("kind", ["endpoint", "app"])
+def test_folded_labels_are_shown_with_the_line_that_made_them(
+    environment: dict[str, str], tmp_path: Path, kind: str
+) -> None:
+    """An id in a tool's name, at an endpoint or in a web application: page and command name file and line."""
+    script, port = tmp_path / "an agent.py", free_port()
+    script.write_text(FOLDING)
+    targets = ("--target", f"http://127.0.0.1:{port}/metrics/") if kind == "app" else ()
+    with (
+        running(environment, str(script), kind, str(port)),
+        serving(environment, "--memory", *targets) as (url, _),
+    ):
+        until("folds are scraped", lambda: has_samples(url, "agentgauge_labels_folded_total > 0"))
+        row = rows_of_page(url)["folded"]
+        made = rf"tool_name of agent_tool_calls_total.*, \d+ times, made at {re.escape(str(script))}:7 in answer"
+        assert row["verdict"] == "warn"
+        assert re.search(made, row["detail"])
+        assert row["mend"].startswith(f"sed -n 7p '{script}'")
+        _, rows = doctor(environment, url)
+        assert rows["folded"] == row
 
 
 def test_without_a_server_the_machine_is_looked_at_all_the_same(environment: dict[str, str]) -> None:

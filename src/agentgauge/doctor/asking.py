@@ -7,13 +7,17 @@ import json
 import os
 from datetime import datetime, timezone
 from typing import Any
+from urllib.parse import urljoin
 
 import aiohttp
 
-from agentgauge.doctor.facts import Answer, LoadedModel, Ollama
+from agentgauge.doctor.facts import Answer, FoldedAt, LoadedModel, Ollama
 
 TIMEOUT_S = 3.0
 MAX_BYTES = 8 << 20
+MAX_PLACES = 5
+MAX_PLACE_CHARACTERS = 300
+FOLDED_PATH = "debug/folded"
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -53,6 +57,22 @@ async def ask_ollama(http: aiohttp.ClientSession, url: str, *, named: bool) -> O
         return Ollama(url, named, f"no answer within {TIMEOUT_S:g} s")
     except (aiohttp.ClientError, ValueError, OSError, LookupError, TypeError, AttributeError) as error:
         return Ollama(url, named, reason(error))
+
+
+async def ask_folded(http: aiohttp.ClientSession, url: str, instance: str) -> list[FoldedAt]:
+    """Return what a target says of its folded labels, beside its metrics or below them; nothing when it does not."""
+    below = f"{url.rstrip('/')}/{FOLDED_PATH}"
+    for address in dict.fromkeys((urljoin(url, FOLDED_PATH), below)):
+        try:
+            said = (await _json(http, address))["folded"]
+            return [FoldedAt(instance, str(one["metric"]), str(one["label"]), _places(one)) for one in said]
+        except (aiohttp.ClientError, TimeoutError, ValueError, OSError, LookupError, TypeError, AttributeError):
+            continue  # an older agentgauge, or somebody else's server: what was folded is told all the same
+    return []
+
+
+def _places(one: dict[str, Any]) -> list[str]:
+    return [str(place)[:MAX_PLACE_CHARACTERS] for place in one["places"][:MAX_PLACES]]
 
 
 def kind_of(status: int, content_type: str, body: bytes) -> str:

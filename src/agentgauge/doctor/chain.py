@@ -8,7 +8,7 @@ from itertools import pairwise
 from urllib.parse import urlsplit
 
 from agentgauge.doctor.facts import Facts, TargetFact
-from agentgauge.doctor.finding import Judgement, bad, listed, ok, unknown, warn
+from agentgauge.doctor.finding import Judgement, bad, counted, listed, ok, unknown, warn
 
 SLOW_QUERY_S = 2.0
 SKEW_S = 2.0
@@ -66,7 +66,7 @@ def answers(facts: Facts) -> Judgement:
     if wrong:
         return bad(looked_at, listed(map(_wrong_answer, wrong)), f"curl -sSi '{wrong[0].url}' | head -20")
     n_bytes = sum(target.answer.n_bytes for target in asked if target.answer)
-    return ok(looked_at, f"{len(asked)} answer with metrics, {n_bytes:,} bytes in all")
+    return ok(looked_at, f"{counted(len(asked), 'target')} asked, metrics from all: {counted(n_bytes, 'byte')}")
 
 
 def _wrong_answer(target: TargetFact) -> str:
@@ -94,7 +94,7 @@ def twice(facts: Facts) -> Judgement:
             f"{place} is scraped as {' and as '.join(names)}: what it counts is counted twice",
             "agentgauge serve   # without --target for agents that are found by themselves",
         )
-    return ok(looked_at, f"{len(places)} different ones")
+    return ok(looked_at, f"{counted(len(places), 'target')}, no place twice")
 
 
 def clock(facts: Facts) -> Judgement:
@@ -138,13 +138,14 @@ def gaps(facts: Facts) -> Judgement:
         longest_s, name = max(found)
         return warn(
             looked_at,
-            f"{len(found)} of {len(tracks)} targets have gaps, the longest {longest_s:.0f} s at {name}: "
-            "rates are wrong across it",
+            f"gaps in the samples of {len(found)} of {counted(len(tracks), 'target')}, "
+            f"the longest {longest_s:.0f} s at {name}: rates are wrong across it",
             "journalctl -u agentgauge --since -15min   # was the server stopped, or the machine asleep?",
         )
     if flapping:
         return warn(looked_at, listed(flapping), "agentgauge query 'avg_over_time(up[15m])'")
-    return ok(looked_at, f"{sum(len(times) for _, times, _ in tracks):,} samples of {len(tracks)} targets, no gap")
+    n_samples = sum(len(stamps) for _, stamps, _ in tracks)
+    return ok(looked_at, f"{counted(n_samples, 'sample')} of {counted(len(tracks), 'target')}, no gap")
 
 
 def _interval_ms(facts: Facts, instance: str, times: Sequence[int]) -> float:
@@ -188,7 +189,7 @@ def dropped(facts: Facts) -> Judgement:
     if rows is None:
         return unknown(looked_at, "not answered")
     if rows:
-        said = listed(f"{value:.0f} samples {labels.get('reason', '')}" for labels, value in rows)
+        said = listed(f"{counted(value, 'sample')} {labels.get('reason', '')}" for labels, value in rows)
         return warn(looked_at, f"not stored: {said}", "agentgauge db --help   # too_old and too_new: see the clocks")
     return ok(looked_at, "nothing was dropped")
 

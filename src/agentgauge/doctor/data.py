@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from agentgauge.doctor.facts import Facts, Rows
-from agentgauge.doctor.finding import Judgement, bad, listed, ok, unknown, warn
+from agentgauge.doctor.facts import Facts, FoldedAt, Rows
+from agentgauge.doctor.finding import Judgement, bad, counted, listed, ok, times, unknown, warn
 from agentgauge.doctor.versions import TESTED, compare
 
 SERIES_SHARE = 0.8
@@ -15,6 +17,9 @@ OVERFLOW_SHARE = 0.05
 MIN_OBSERVATIONS = 20
 COARSE_FACTOR = 4.0
 """A p95 in a bucket whose upper bound is over so many times its lower one is a guess, not a figure."""
+
+PATH_NAME = "name"
+"""The label of the critical path that repeats the names of agents, models and tools."""
 
 MANY_RESETS = 3
 OVERHEAD_BUDGET = 0.02
@@ -89,20 +94,63 @@ def cardinality(facts: Facts) -> Judgement:
 
 
 def folded(facts: Facts) -> Judgement:
-    """Were label values folded into __other__?"""
-    looked_at = "agentgauge_labels_folded_total, last hour"
+    """Were label values folded into __other__, and which line of code made them?"""
+    looked_at = "agentgauge_labels_folded_total, last hour; /debug/folded of those that fold"
     rows = facts.values.get("folded")
     if rows is None:
         return unknown(looked_at, "not answered")
-    if rows:
-        label = rows[0][0].get("label", "")
-        said = listed(f"{labels.get('label')} of {labels.get('metric')}, {value:,.0f} times" for labels, value in rows)
-        return warn(
-            looked_at,
-            f"folded into __other__: {said}; sums stay right, names are lost",
-            f"grep -rn {label} --include='*.py' .   # give it names from a fixed set, never ids",
-        )
-    return ok(looked_at, "no label value was folded")
+    folds = folds_of(rows, facts.folded_at)
+    if not folds:
+        return ok(looked_at, "no label value was folded")
+    look = next(filter(None, (_look_at(place) for fold in folds for place in fold.places)), "")
+    label = folds[0].label
+    return warn(
+        looked_at,
+        f"folded into __other__: {listed(map(_fold_text, folds))}; sums stay right, names are lost",
+        f"{look or _search(label)}   # give {label} names from a fixed set, never ids",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """A label whose values were folded: how often in each metric, most first, and the lines of code that made them."""
+
+    label: str
+    times_by_metric: Mapping[str, float]
+    places: Sequence[str]
+
+
+def folds_of(rows: Rows, folded_at: Iterable[FoldedAt]) -> list[Fold]:
+    """Add up the folds of all instances by label, most folded first; ``name``, mostly an echo of the others, last."""
+    sums: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    places: dict[str, dict[str, None]] = defaultdict(dict)
+    for labels, value in rows:
+        sums[labels.get("label", "")][labels.get("metric", "")] += value
+    for one in folded_at:
+        places[one.label].update(dict.fromkeys(one.places))
+    folds = [
+        Fold(label, dict(sorted(metrics.items(), key=lambda pair: (-pair[1], pair[0]))), list(places[label]))
+        for label, metrics in sums.items()
+    ]
+    return sorted(folds, key=lambda fold: (fold.label == PATH_NAME, -max(fold.times_by_metric.values())))
+
+
+def _fold_text(fold: Fold) -> str:
+    metric, n_times = next(iter(fold.times_by_metric.items()))
+    more = len(fold.times_by_metric) - 1
+    others = f" and {counted(more, 'other metric')}" if more else ""
+    made = f", made at {listed(fold.places, 2)}" if fold.places else ""
+    return f"{fold.label} of {metric}{others}, {times(n_times)}{made}"
+
+
+def _look_at(place: str) -> str:
+    """Return the command that shows a line of code, empty where the place is none."""
+    path, _, line = place.partition(" in ")[0].rpartition(":")
+    return f"sed -n {line}p {shlex.quote(path)}" if path and line.isdigit() else ""
+
+
+def _search(label: str) -> str:
+    return f"grep -rn {label} --include='*.py' ."
 
 
 def buckets(facts: Facts) -> Judgement:
@@ -121,8 +169,8 @@ def buckets(facts: Facts) -> Judgement:
         if over > OVERFLOW_SHARE:
             past = 1 - counts[bounds[-1]] / n_all
             short.append(
-                f"{metric}: {over:.0%} of {n_all:,.0f} observations are above {bounds[-2]:g}, {past:.0%} above its "
-                f"last bound {bounds[-1]:g}; p95 cannot be told"
+                f"{metric}: {over:.0%} of {counted(n_all, 'observation')} are above {bounds[-2]:g}, {past:.0%} above "
+                f"its last bound {bounds[-1]:g}; p95 cannot be told"
             )
         elif (low_high := _p95_bucket(counts, bounds)) and low_high[1] > COARSE_FACTOR * low_high[0] > 0:
             coarse.append(f"{metric}: the p95 is somewhere from {low_high[0]:g} to {low_high[1]:g}")
@@ -134,7 +182,7 @@ def buckets(facts: Facts) -> Judgement:
     wrong = [*short, *overflow, *coarse]
     if wrong:
         return warn(looked_at, f"buckets do not fit: {listed(wrong)}", "agentgauge buckets suggest --last 1h")
-    return ok(looked_at, f"{len(recent)} histograms fit")
+    return ok(looked_at, f"{counted(len(recent), 'histogram')} looked at, the buckets fit")
 
 
 def recent_buckets(now: Rows, before: Rows) -> dict[str, dict[float, float]]:
@@ -178,7 +226,7 @@ def resets(facts: Facts) -> Judgement:
             f"{name} began anew {n_resets:.0f} times: it crashes, or several processes answer on one port in turn",
             f"ss -ltnp 'sport = :{name.rpartition(':')[2]}'   # one port per process; agentgauge.start() sees to it",
         )
-    said = listed(f"{name} began anew {value:.0f} times" for value, name in worst)
+    said = listed(f"{name} began anew {times(value)}" for value, name in worst)
     return ok(looked_at, said or "none")
 
 
@@ -193,7 +241,7 @@ def duplicates(facts: Facts) -> Judgement:
         labels, value = nested[0]
         return warn(
             looked_at,
-            f"{value:.0f} calls on {labels.get('instance', '?')} were counted twice: the {labels.get('integration')} "
+            f"{counted(value, 'call')} on {labels.get('instance', '?')} counted twice: the {labels.get('integration')} "
             "hook ran inside a block ag.llm_call()",
             "take ag.llm_call() away where ag.instrument() measures, or the other way round",
         )
@@ -238,7 +286,7 @@ def errors(facts: Facts) -> Judgement:
     if rows is None:
         return unknown(looked_at, "not answered")
     if rows:
-        said = listed(f"{labels.get('where')} {value:.0f} times" for labels, value in rows)
+        said = listed(f"{labels.get('where')} {times(value)}" for labels, value in rows)
         return warn(looked_at, f"not recorded: {said}", "grep 'agentgauge could not record' <the agent's log>")
     return ok(looked_at, "none")
 

@@ -150,6 +150,16 @@ class Wide:
 
 
 @dataclass(frozen=True, slots=True)
+class FoldedAt:
+    """A label of a metric that an instance folds, and the lines of code that made its values, most frequent first."""
+
+    instance: str
+    metric: str
+    label: str
+    places: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """Everything that checks may look at."""
 
@@ -161,3 +171,4 @@ class Facts:
     tracks: Mapping[str, Sequence[Track]] = field(default_factory=dict)
     wide: Sequence[Wide] = ()
     ollama: Ollama | None = None
+    folded_at: Sequence[FoldedAt] = ()

@@ -60,3 +60,13 @@ def listed(parts: Iterable[str], n_shown: int = _SHOWN) -> str:
     every = list(parts)
     more = len(every) - n_shown
     return "; ".join(every[:n_shown]) + (f"; and {more} more" if more > 0 else "")
+
+
+def counted(n: float, noun: str) -> str:
+    """Say how many of something: ``1 scrape``, ``1,200 scrapes``."""
+    return f"{n:,.0f} {noun}" + "s" * (f"{n:.0f}" != "1")
+
+
+def times(n: float) -> str:
+    """Say how often: ``once``, ``twice``, ``1,200 times``."""
+    return {"1": "once", "2": "twice"}.get(f"{n:.0f}", f"{n:,.0f} times")

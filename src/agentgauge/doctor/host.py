@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentgauge.doctor.facts import Facts, Host
-from agentgauge.doctor.finding import Judgement, bad, listed, ok, unknown, warn
+from agentgauge.doctor.finding import Judgement, bad, counted, listed, ok, unknown, warn
 from agentgauge.doctor.versions import TESTED, compare
 
 MIN_PYTHON = (3, 10)
@@ -106,13 +106,18 @@ def discovery(facts: Facts) -> Judgement:
             looked_at, listed(f"{path}: {why}" for path, why in seen.broken.items()), f"rm '{path}'  # {problem}"
         )
     if seen.stale:
+        n_stale, n_files = len(seen.stale), counted(len(seen.stale) + len(seen.alive), "file")
+        one = n_stale == 1
+        are = "is stale, of a process that is gone" if one else "are stale, of processes that are gone"
         return warn(
             looked_at,
-            f"{len(seen.stale)} of {len(seen.stale) + len(seen.alive)} files are stale, of processes that are gone; "
-            "a Prometheus that reads this folder shows them as down",
+            f"{n_stale} of {n_files} {are}; "
+            f"a Prometheus that reads this folder shows {'it' if one else 'them'} as down",
             f"rm {' '.join(map(_quoted, seen.stale[:5]))}",
         )
-    return ok(looked_at, f"{len(seen.alive)} file{'s' * (len(seen.alive) != 1)}, all of processes that live")
+    if not seen.alive:
+        return ok(looked_at, "no file: no agent runs here now")
+    return ok(looked_at, f"{counted(len(seen.alive), 'file')}, of processes that live")
 
 
 def port(facts: Facts) -> Judgement:

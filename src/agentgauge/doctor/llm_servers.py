@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from agentgauge.doctor.facts import Facts
-from agentgauge.doctor.finding import Judgement, bad, listed, ok, unknown, warn
+from agentgauge.doctor.finding import Judgement, bad, counted, listed, ok, times, unknown, warn
 from agentgauge.doctor.versions import OLLAMA_SERVER, compare
 
 LOAD_S = 0.2
@@ -85,11 +85,12 @@ def reloads(facts: Facts) -> Judgement:
         return warn(
             looked_at,
             "loaded again and again: "
-            + listed(f"{model} in {n_loads} scrapes" for model, n_loads in again.items())
+            + listed(f"{model} in {counted(n_loads, 'scrape')}" for model, n_loads in again.items())
             + "; agents with different num_ctx (or native and /v1 callers) make Ollama reload the whole model",
             "set one context for all: systemctl edit ollama → Environment=OLLAMA_CONTEXT_LENGTH=8192",
         )
-    return ok(looked_at, f"{sum(loads.values())} scrapes with a load, of {len(loads)} model{'s' * (len(loads) != 1)}")
+    n_loads = sum(loads.values())
+    return ok(looked_at, f"{counted(n_loads, 'scrape')} with a load, of {counted(len(loads), 'model')}")
 
 
 def truncation(facts: Facts) -> Judgement:
@@ -100,7 +101,7 @@ def truncation(facts: Facts) -> Judgement:
         return unknown(looked_at, "not answered")
     if rows:
         said = listed(
-            f"{labels.get('agent') or 'no agent'} on {labels.get('model')} {value:.0f} times" for labels, value in rows
+            f"{labels.get('agent') or 'no agent'} on {labels.get('model')} {times(value)}" for labels, value in rows
         )
         return warn(
             looked_at,

@@ -14,8 +14,8 @@ import aiohttp
 
 from agentgauge.backends.backend import Backend
 from agentgauge.doctor import machine
-from agentgauge.doctor.asking import ahead_of, ask_ollama, ask_target, session
-from agentgauge.doctor.facts import Facts, Host, Ollama, Rows, Server, TargetFact, Track, Wide
+from agentgauge.doctor.asking import ahead_of, ask_folded, ask_ollama, ask_target, session
+from agentgauge.doctor.facts import Facts, FoldedAt, Host, Ollama, Rows, Server, TargetFact, Track, Wide
 from agentgauge.doctor.queries import QUERIES, TRACKS
 from agentgauge.errors import AgentgaugeError
 from agentgauge.model.clock import Clock, SystemClock
@@ -74,8 +74,9 @@ async def gather(backend: Backend, where: Where, targets_view: TargetsView, cloc
             _ahead(http, where, clock),
         )
         wide = [] if asked.error else await _wide(backend, asked.values.get("widest", ()))
+        folded_at = await _folded_at(http, targets or (), asked.values.get("folded", ()))
     server = Server(where.server, asked.error, asked.took_s, ahead_s)
-    return Facts(now_ms, host, server, targets, asked.values, asked.tracks, wide, ollama)
+    return Facts(now_ms, host, server, targets, asked.values, asked.tracks, wide, ollama, folded_at)
 
 
 async def _machine(http: aiohttp.ClientSession, where: Where, now_ms: int) -> Host:
@@ -147,6 +148,14 @@ async def _wide(backend: Backend, widest: Rows) -> list[Wide]:
         if label and label != "le" and len(values[label]) > MAX_VALUES:
             found.append(Wide(name, instance, label, len(values[label])))
     return sorted(found, key=lambda one: -one.n_values)
+
+
+async def _folded_at(http: aiohttp.ClientSession, targets: Sequence[TargetFact], folded: Rows) -> list[FoldedAt]:
+    """Ask those that fold labels where in their code the values were made."""
+    folding = {(labels.get("job", ""), labels.get("instance", "")) for labels, _ in folded}
+    asked = [one for one in targets if (one.job, one.instance) in folding and one.health == "up"][:MAX_ASKED]
+    found = await asyncio.gather(*(ask_folded(http, one.url, one.instance) for one in asked))
+    return [one for several in found for one in several]
 
 
 async def _targets(http: aiohttp.ClientSession, view: TargetsView, clock: Clock) -> list[TargetFact] | None:

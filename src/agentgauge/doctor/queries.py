@@ -28,7 +28,7 @@ QUERIES: dict[str, str] = {
     f'agent_errors_total{{component="llm", error_type=~".*[Cc]onnect.*"}}[{RECENT}])) > 0',
     "dropped": recent("agentgauge_samples_dropped_total", "reason"),
     "errors": recent("agentgauge_record_errors_total", "where"),
-    "folded": recent("agentgauge_labels_folded_total", "metric, label"),
+    "folded": recent("agentgauge_labels_folded_total", "job, instance, metric, label"),
     "foreign": "agentgauge_foreign_instrumentation > 0",
     "lag": "max_over_time(agentgauge_scrape_lag_seconds[5m])",
     "libraries": "agentgauge_library_info",

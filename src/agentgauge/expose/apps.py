@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, TypeAlias
 
 from agentgauge.expose.document import Document
-from agentgauge.expose.server import MAX_WORKERS, pause
+from agentgauge.expose.server import FOLDED_PATH, MAX_WORKERS, folded_json, pause
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -24,7 +24,7 @@ SEND_BYTES = 65_536
 
 
 def asgi_app(document: Document) -> AsgiApp:
-    """Return an ASGI app that answers every path it is mounted on with the metrics."""
+    """Return an ASGI app that answers every path it is mounted on with the metrics, ``debug/folded`` apart."""
     renderings = Renderings(document)
 
     async def app(scope: Message, receive: Receive, send: Send) -> None:
@@ -37,13 +37,17 @@ def asgi_app(document: Document) -> AsgiApp:
 
 
 def wsgi_app(document: Document) -> WsgiApp:
-    """Return a WSGI app that answers every path it is mounted on with the metrics."""
+    """Return a WSGI app that answers every path it is mounted on with the metrics, ``debug/folded`` apart."""
 
     def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         method = environ.get("REQUEST_METHOD", "GET")
         if method not in {"GET", "HEAD"}:
             start_response("405 Method Not Allowed", [("Allow", "GET, HEAD"), ("Content-Length", "0")])
             return []
+        if environ.get("PATH_INFO", "").endswith(FOLDED_PATH):
+            body = folded_json(document.ledger)
+            start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+            return [] if method == "HEAD" else [body]
         accept, encoding = environ.get("HTTP_ACCEPT", ""), environ.get("HTTP_ACCEPT_ENCODING", "")
         headers, body = document.response(accept, encoding, pause=pause)
         start_response("200 OK", headers)
@@ -59,6 +63,7 @@ class Renderings:
     """
 
     def __init__(self, document: Document) -> None:
+        self.ledger = document.ledger
         self._document = document
         self._free = threading.Semaphore(MAX_WORKERS)
 
@@ -99,6 +104,11 @@ class Renderings:
 async def _answer(renderings: Renderings, scope: Message, send: Send) -> None:
     if scope["method"] not in {"GET", "HEAD"}:
         await _send(send, 405, [("Allow", "GET, HEAD"), ("Content-Length", "0")], b"")
+        return
+    if scope["path"].endswith(FOLDED_PATH):
+        said = folded_json(renderings.ledger)
+        head = [("Content-Type", "application/json"), ("Content-Length", str(len(said)))]
+        await _send(send, 200, head, b"" if scope["method"] == "HEAD" else said)
         return
     headers: dict[str, str] = {}
     for name, value in scope.get("headers", ()):

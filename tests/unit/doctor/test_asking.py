@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
-from agentgauge.doctor.asking import ahead_of, ask_ollama, ask_target, kind_of, session
+from agentgauge.doctor.asking import ahead_of, ask_folded, ask_ollama, ask_target, kind_of, session
 from agentgauge.doctor.probe import target_of
 from agentgauge.doctor.versions import TESTED, VersionRange, compare, numbers_of
 from agentgauge.expose.server import _date
@@ -95,3 +99,40 @@ def test_targets_of_prometheus_and_ours_are_read() -> None:
     assert target_of({**seen, "lastScrape": "2027-01-15T09:00:00+01:00"}).last_scrape_ms == NOW_MS
     never = target_of({"lastScrape": "0001-01-01T00:00:00Z", "scrapeInterval": "500ms"})
     assert (never.last_scrape_ms, never.interval_s, never.health) == (0, 0.5, "unknown")
+
+
+FOLDED = {"folded": [{"metric": "agent_tasks_total", "label": "agent", "places": ["x" * 999, *"abcdefg"]}]}
+
+
+@pytest.mark.parametrize(
+    ("path", "there"),
+    [
+        ("/metrics", "/debug/folded"),
+        ("/metrics", "/metrics/debug/folded"),
+        ("/app/metrics/", "/app/metrics/debug/folded"),
+    ],
+)
+async def test_folds_are_asked_for_beside_the_metrics_and_below_them(path: str, there: str) -> None:
+    """Our own endpoint answers beside /metrics, an app that mounts the metrics below: both are found, and bounded."""
+    async with _answering(there, FOLDED) as url, session() as http:
+        (found,) = await ask_folded(http, f"{url}{path}", "h:1")
+    assert (found.instance, found.metric, found.label) == ("h:1", "agent_tasks_total", "agent")
+    assert (len(found.places[0]), len(found.places)) == (300, 5)
+
+
+@pytest.mark.parametrize("said", [{}, {"folded": 7}, {"folded": [{"metric": "m"}]}, {"folded": [7]}, []])
+async def test_who_cannot_tell_of_folds_costs_nothing(said: object) -> None:
+    """Another server's answers, an older agentgauge: no places, no failure."""
+    async with _answering("/debug/folded", said) as url, session() as http:
+        assert await ask_folded(http, f"{url}/metrics", "h:1") == []
+
+
+@asynccontextmanager
+async def _answering(path: str, said: object) -> AsyncIterator[str]:
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response(said)
+
+    app = web.Application()
+    app.router.add_get(path, answer)
+    async with TestServer(app) as server:
+        yield str(server.make_url("")).rstrip("/")

@@ -11,7 +11,8 @@ import pytest
 from tests.unit.doctor import healthy
 
 from agentgauge.doctor.check import CHECKS, examine, findings_json, is_healthy
-from agentgauge.doctor.facts import Announced, Answer, Disk, Facts, Listener, LoadedModel, Rows, Wide
+from agentgauge.doctor.facts import Announced, Answer, Disk, Facts, FoldedAt, Listener, LoadedModel, Rows, Wide
+from agentgauge.doctor.finding import counted, times
 
 HERE = {"instance": healthy.INSTANCE}
 NOW_MS = healthy.NOW_MS
@@ -121,6 +122,13 @@ FAULTS: dict[str, tuple[Break, str, str, str]] = {
         of_values(folded=[({"metric": "agent_tool_calls_total", "label": "tool_name"}, 300.0)]),
         "folded", "warn", "tool_name",
     ),
+    "folded labels, by the line that makes them": (
+        lambda facts: replace(
+            of_values(folded=[({"metric": "agent_tool_calls_total", "label": "tool_name"}, 1.0)])(facts),
+            folded_at=[FoldedAt("a:1", "agent_tool_calls_total", "tool_name", ["/app/my agent.py:42 in answer"])],
+        ),
+        "folded", "warn", "tool_name of agent_tool_calls_total, once, made at /app/my agent.py:42 in answer;",
+    ),
     "buckets too short": (of_values(buckets=LONG), "buckets", "warn", "40% above its last bound 30"),
     "buckets too coarse": (of_values(buckets=COARSE), "buckets", "warn", "from 1 to 10"),
     "buckets too short, by the agent's word": (
@@ -195,6 +203,26 @@ def test_a_check_that_trips_costs_no_other_row(monkeypatch: pytest.MonkeyPatch) 
     assert findings["python"].verdict == "unknown"
     assert "the check itself failed" in findings["python"].detail
     assert findings["gaps"].verdict == "ok"
+
+
+def test_folds_of_many_processes_are_one_finding() -> None:
+    """Summed over instances, the most folded first, each place once; the command shows a line that is known."""
+    tools = {"metric": "agent_tool_calls_total", "label": "tool_name"}
+    agents = {"metric": "agent_tasks_total", "label": "agent"}
+    rows = [({**agents, "instance": "a:1"}, 9.0), *(({**tools, "instance": f"a:{i}"}, 6.0) for i in (1, 2))]
+    places = [FoldedAt(f"a:{i}", *tools.values(), ["/app/my agent.py:42 in answer"]) for i in (1, 2)]
+    found = CHECKS["folded"].judge(replace(of_values(folded=rows)(healthy.facts()), folded_at=places))
+    assert found.detail == (
+        "folded into __other__: tool_name of agent_tool_calls_total, 12 times, made at /app/my agent.py:42 in answer; "
+        "agent of agent_tasks_total, 9 times; sums stay right, names are lost"
+    )
+    assert found.mend.startswith("sed -n 42p '/app/my agent.py'   # give tool_name names")
+
+
+def test_one_is_not_several() -> None:
+    """Numbers and nouns agree."""
+    assert [counted(n, "file") for n in (0, 1, 1200)] == ["0 files", "1 file", "1,200 files"]
+    assert [times(n) for n in (0, 1, 2, 1200)] == ["0 times", "once", "twice", "1,200 times"]
 
 
 def test_json_has_the_rows_and_their_counts() -> None:

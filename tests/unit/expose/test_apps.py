@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 import time
 from itertools import pairwise
 from wsgiref.util import setup_testing_defaults
@@ -18,7 +19,7 @@ from agentgauge.record.ledger import Ledger
 from agentgauge.record.recorder import Recorder
 
 
-async def call(app, method="GET", headers=()):
+async def call(app, method="GET", headers=(), path="/"):
     """Ask an ASGI app and return status, headers and body."""
     sent = []
 
@@ -28,7 +29,7 @@ async def call(app, method="GET", headers=()):
     async def send(message):
         sent.append(message)
 
-    await app({"type": "http", "method": method, "path": "/", "headers": list(headers)}, receive, send)
+    await app({"type": "http", "method": method, "path": path, "headers": list(headers)}, receive, send)
     body = b"".join(message.get("body", b"") for message in sent[1:])
     return sent[0]["status"], dict(sent[0]["headers"]), body
 
@@ -41,6 +42,20 @@ async def test_asgi_answers_and_negotiates(ledger):
     assert b"agent_tool_calls_total" in gzip.decompress(body)
     assert (await call(app, "HEAD"))[2] == b""
     assert (await call(app, "POST"))[0] == 405
+
+
+async def test_folded_labels_and_their_places_are_told_below_the_mount(ledger):
+    """ASGI and WSGI: the line of code whose value was folded, as at an endpoint of our own; HEAD has no body."""
+    Recorder(ledger).record(ToolCall("a", "0f" * 16, "success", 0, 1))
+    document = Document(ledger)
+    status, headers, body = await call(asgi_app(document), path="/metrics/debug/folded")
+    assert (status, headers[b"content-type"]) == (200, b"application/json")
+    assert {one["label"] for one in json.loads(body)["folded"]} == {"tool_name"}
+    assert all(__file__ in one["places"][0] for one in json.loads(body)["folded"])
+    assert (await call(asgi_app(document), "HEAD", path="/metrics/debug/folded"))[2] == b""
+    environ = {"PATH_INFO": "/debug/folded"}
+    setup_testing_defaults(environ)
+    assert b"".join(wsgi_app(document)(environ, lambda *_: None)) == body
 
 
 async def test_asgi_takes_part_in_a_lifespan(ledger):
