@@ -20,6 +20,7 @@ import pytest
 import agentgauge
 from agentgauge import testing
 from agentgauge.cli import COMMANDS, group
+from agentgauge.doctor.check import CHECKS
 from agentgauge.model.clock import SystemClock
 from agentgauge.model.metrics import METRICS
 from agentgauge.promql.functions import FUNCTIONS
@@ -131,6 +132,13 @@ def test_every_kind_of_fault_is_documented() -> None:
     """The page on tests names each fault, in the simulator's own words."""
     page = (DOCS / "how-to" / "test-your-agents.md").read_text(encoding="utf-8")
     assert [kind for kind, says in KINDS.items() if f"| `{kind}` | {says} |" not in page] == []
+
+
+def test_every_check_of_the_doctor_is_documented() -> None:
+    """The page on the doctor names each check as the doctor does, in the order of its rows."""
+    page = (DOCS / "how-to" / "doctor.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` ([^|]+) \| ", page, re.MULTILINE)
+    assert rows == [(check.id, check.title) for check in CHECKS.values()]
 
 
 def test_every_page_is_in_the_index() -> None:
