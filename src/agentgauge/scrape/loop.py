@@ -188,6 +188,8 @@ class ScrapeLoop:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
             await asyncio.wait([running])
+            if failure := running.exception():
+                _logger.warning("the last row of a target that is no longer scraped was not kept: %s", failure)
             raise
 
 
