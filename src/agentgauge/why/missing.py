@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 
 from agentgauge.why.answer import Missing
 from agentgauge.why.facts import AgentFacts
@@ -31,8 +32,12 @@ def what_is_missing(
         )
     known = sorted(set().union(*seen.values()) - {""})
     if agent and agent not in known:
+        nearest = get_close_matches(agent, known, 1)
+        meant = f" Did you mean {nearest[0]!r}?" if nearest else ""
         return Missing(
-            TASKS_METRIC, f"There is no agent {agent!r} {last}.", f"Known are: {', '.join(known)}. Ask for one of them."
+            TASKS_METRIC,
+            f"There is no agent {agent!r} {last}.{meant}",
+            f"Known are: {', '.join(known)}. Ask for one of them.",
         )
     with_path = seen.get(PATH_METRIC, set())
     if agent in facts and facts[agent].tasks and not facts[agent].states:

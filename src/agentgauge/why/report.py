@@ -13,7 +13,7 @@ from agentgauge.why.decompose import Account, decompose
 from agentgauge.why.facts import AgentFacts, facts_by_agent, seen_metrics
 from agentgauge.why.missing import what_is_missing
 from agentgauge.why.whatif import DOUBTS, LEAST_SHARE, doubt_about, waits_for, what_if
-from agentgauge.why.words import percent
+from agentgauge.why.words import counted, percent
 
 LEAST_TASKS = 10
 """Finished tasks below which an answer says that it rests on few."""
@@ -121,7 +121,7 @@ def _repeats(key: Key, n_repeats: float, tasks: Account, per_task: Mapping[Key, 
 def _caveats(facts: AgentFacts, tasks: Account, doubt: str) -> list[str]:
     found = []
     if tasks.n_tasks < LEAST_TASKS:
-        found.append(f"Only {tasks.n_tasks:.0f} finished tasks in this time: take the numbers as a first look.")
+        found.append(f"Only {counted(tasks.n_tasks, 'finished task')} in this time: take the numbers as a first look.")
     if doubt:
         n_doubted = facts.doubts.get(doubt, 0.0)
         who = f"In {percent(min(1.0, n_doubted / tasks.n_tasks))} of the tasks" if n_doubted else "Here"

@@ -36,7 +36,7 @@ class Doubt:
 
 
 DOUBTS: dict[str, Doubt] = {
-    "capped": Doubt("capped", "had more spans than are kept: raise nothing on this, split the task"),
+    "capped": Doubt("capped", "had more spans than are kept: split such tasks"),
     "contradiction": Doubt(
         "contradiction",
         "it is alone for longer than it is on the path, so something that the task waits for is not recorded",

@@ -114,7 +114,8 @@ def times(k: float) -> str:
 def number(value: float) -> str:
     """Write a count per task: 0.04, 2.4, 31."""
     size = abs(value)
-    return f"{value:.0f}" if size >= 99.5 or value == int(value) else f"{value:.{1 if size >= 0.95 else 2}f}"
+    text = f"{value:.{0 if size >= 99.5 else 1 if size >= 0.95 else 2}f}"
+    return f"{value:.0f}" if float(text).is_integer() else text
 
 
 def counted(value: float, noun: str) -> str:
@@ -125,11 +126,15 @@ def counted(value: float, noun: str) -> str:
 
 def waits_words(key: Key) -> str:
     """Say what an agent waits for: ``waits for the model to generate (decode, m)``."""
+    component, name = key
+    if component == "wait" and name:
+        return f"waits for {name}"
     form = {
+        "client_wait": "is {}",
         "decode": "waits for the model to generate ({})",
         "prefill": "waits for the model to read its prompts ({})",
         "queue": "waits in the model's queue ({})",
-    }.get(key[0], "waits for {}")
+    }.get(component, "waits for {}")
     return form.format(name_of(key))
 
 

@@ -175,6 +175,7 @@ SEEN: Series = {
     [
         ("", {}, "There is no agent_tasks_total in the last 1 h"),
         ("x", {"seen": SEEN}, "There is no agent 'x' in the last 1 h"),
+        ("usb", {"seen": SEEN}, "Did you mean 'sub'?"),
         ("", {"seen": {("a", "agent_tasks_total"): 1.0}}, "There is no agent_task_path_seconds_total"),
         ("sub", {"seen": SEEN, "tasks": {("sub", "success"): 4.0}}, "it ran only inside other agents' tasks"),
         ("", {"seen": SEEN}, "No task finished in the last 1 h, and none was running"),
