@@ -7,6 +7,7 @@ error; the rest of the span still counts. It knows no operations and no contexts
 from __future__ import annotations
 
 from bisect import bisect_left
+from threading import get_ident
 
 from agentgauge.model.accounts import PathKey, TaskAccounts
 from agentgauge.model.clock import Clock
@@ -74,7 +75,12 @@ class Recorder:
     def task_started(self, agent: str, agent_type: str) -> TaskRows | None:
         """Count a task as running; its ``Task`` span ends that. Makes the agent's series at 0 when it is new."""
         try:
-            self.ledger.apply(self._start_task, agent, agent_type)
+            ledger = self.ledger
+            if get_ident() in ledger.inside:
+                # One queue with its end, which would else find nothing running and leave the gauge one too high.
+                ledger.later(self._start_task, agent, agent_type)
+            else:
+                ledger.apply(self._start_task, agent, agent_type)
             return self._tasks.get((agent, agent_type))
         except Exception as error:  # noqa: BLE001 -- the host never pays for our mistakes
             self.guard.failed("task", error)

@@ -380,3 +380,16 @@ def test_ten_thousand_tasks_at_once(records: Recording, clock: FakeClock) -> Non
         operation.finish()
     assert taken(records, "agent_root_task_seconds_total") == {("a",): 10_000 * 10**9}
     assert taken(records, "agent_active_count") == {}
+
+
+def test_tasks_of_a_handler_leave_the_gauge_where_it_was(records: Recording, clock: FakeClock) -> None:
+    """A task that begins and ends in a handler, while its thread is inside the ledger, does not stay active."""
+
+    def handler() -> None:
+        with ag.task(agent="a"), ag.task(agent="sub"):
+            clock.advance(1)
+
+    for _ in range(3):
+        records.recorder.ledger.apply(handler)
+    assert taken(records, "agent_active_count") == {}
+    assert sum(taken(records, "agent_tasks_total").values()) == 6
