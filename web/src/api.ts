@@ -15,7 +15,7 @@ export interface PanelDef {
   metrics: string[]
   window_s: number
   queries: { expr: string; legend: string }[]
-  hints: { stack?: boolean; good?: 'up' | 'down'; pick?: string; drill?: string; min_window_s?: number }
+  hints: { stack?: boolean; good?: 'up' | 'down'; pick?: string; drill?: string; min_window_s?: number; none?: string }
 }
 
 export interface Panels {

@@ -4,6 +4,9 @@ import type { Cell, Labels } from './align'
 
 export const MISSING = '–'
 
+/** Units that stand beside every value; of the others the title speaks. */
+const SPOKEN = new Set(['seconds', 'ratio', 'MiB'])
+
 /** A number and its unit, apart, so that a tile can set them in two sizes. */
 export interface Quantity {
   value: string
@@ -28,7 +31,7 @@ export function quantity(value: Cell | undefined, unit: string): Quantity {
 
 export function text(value: Cell | undefined, unit: string): string {
   const { value: number, unit: name } = quantity(value, unit)
-  return name && (unit === 'seconds' || unit === 'ratio') ? `${number} ${name}` : number
+  return name && SPOKEN.has(unit) ? `${number} ${name}` : number
 }
 
 function seconds(value: number): Quantity {
@@ -70,6 +73,7 @@ export function tick(value: number, unit: string): string {
     if (value < 1) return `${trim(value * 1000)} ms`
     return value < 120 ? `${trim(value)} s` : value < 7200 ? `${trim(value / 60)} m` : `${trim(value / 3600)} h`
   }
+  if (unit === 'MiB') return `${trim(value)} MiB`
   return value >= 1e6 ? `${trim(value / 1e6)}M` : value >= 1e4 ? `${trim(value / 1e3)}k` : trim(value)
 }
 
@@ -97,8 +101,13 @@ export function ago(ms: number): string {
   return s < 172_800 ? `${Math.round(s / 3600)} h` : `${Math.round(s / 86_400)} days`
 }
 
-/** Relative change in percent; null when it says nothing: no value before, or before was zero. */
+/** Relative change; null when it says nothing: no value before, or before was zero. */
 export function change(now: Cell | undefined, before: Cell | undefined): number | null {
   if (now === null || now === undefined || before === null || before === undefined || before === 0) return null
   return (now - before) / Math.abs(before)
+}
+
+/** A relative change in words: in percent until it doubles, then how many times as much. */
+export function changeText(delta: number): string {
+  return delta >= 1 ? `▲ ${digits(1 + delta)}×` : `${delta > 0 ? '▲' : '▼'} ${text(Math.abs(delta), 'ratio')}`
 }

@@ -16,7 +16,7 @@ import { legendOf } from './format'
 import { bounds, follows } from './range'
 import { agentPattern, fixedNow, nowMs, page, range } from './state'
 
-export type FrameState = 'loading' | 'ok' | 'absent' | 'empty' | 'error'
+export type FrameState = 'loading' | 'ok' | 'absent' | 'none' | 'empty' | 'error'
 
 export interface Frame {
   state: FrameState
@@ -34,6 +34,9 @@ export const tick = signal<Tick | null>(null)
 export const known = signal<Set<string> | null>(null)
 /** Why nothing can be shown at all; empty when all is well. */
 export const failure = signal('')
+
+/** Reported by everything of ours: with it, counters of trouble that are not there say that there was none. */
+const REPORTING = 'agentgauge_build_info'
 
 const frames = new Map<string, Signal<Frame>>()
 
@@ -145,6 +148,7 @@ async function loadPanel(panel: PanelDef, grid: Grid, signal: AbortSignal): Prom
 
 export function stateOf(panel: PanelDef, series: Series[]): FrameState {
   if (series.length) return 'ok'
+  if (panel.hints.none && known.value?.has(REPORTING)) return 'none'
   return missingMetrics(panel).length ? 'absent' : 'empty'
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 
-import { ago, change, legendOf, quantity, text, tick } from '../src/format'
+import { ago, change, changeText, legendOf, quantity, text, tick } from '../src/format'
 
 describe('values', () => {
   it.each([
@@ -18,6 +18,7 @@ describe('values', () => {
     [12_345, 'tokens', '12.3k'],
     [2_500_000, 'tokens', '2.5M'],
     [3, 'count', '3'],
+    [91.7, 'MiB', '92 MiB'],
   ])('%f as %s is %s', (value, unit, expected) => expect(text(value, unit)).toBe(expected))
 
   it('shows what is missing as a dash, never as 0', () => {
@@ -29,8 +30,8 @@ describe('values', () => {
 })
 
 it('labels axes', () => {
-  expect([tick(0, 'seconds'), tick(0.5, 'seconds'), tick(30, 'seconds'), tick(0.25, 'ratio'), tick(20_000, 'tokens/s')]).toEqual(
-    ['0', '500 ms', '30 s', '25%', '20k'],
+  expect([tick(0, 'seconds'), tick(0.5, 'seconds'), tick(30, 'seconds'), tick(0.25, 'ratio'), tick(20_000, 'tokens/s'), tick(50, 'MiB')]).toEqual(
+    ['0', '500 ms', '30 s', '25%', '20k', '50 MiB'],
   )
 })
 
@@ -44,6 +45,10 @@ it('fills legends from labels', () => {
 it('compares with before only where that says something', () => {
   expect(change(3, 2)).toBeCloseTo(0.5)
   expect([change(null, 2), change(3, null), change(3, 0)]).toEqual([null, null, null])
+})
+
+it('says how much more or less', () => {
+  expect([changeText(0.098), changeText(-0.53), changeText(1), changeText(29.3)]).toEqual(['▲ 9.8 %', '▼ 53 %', '▲ 2.0×', '▲ 30×'])
 })
 
 it('says how long ago', () => {

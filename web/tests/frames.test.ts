@@ -1,7 +1,7 @@
 import { beforeEach, expect, it, vi } from 'vitest'
 
 import type { Panels, Tick } from '../src/api'
-import { applyTick, beginOf, failure, frameOf, load, missingMetrics, panels } from '../src/frames'
+import { applyTick, beginOf, failure, frameOf, load, missingMetrics, panels, stateOf } from '../src/frames'
 
 const TABLE: Panels = {
   version: 'test',
@@ -51,6 +51,16 @@ it('tells a metric that nobody reports from a range without data, and both from 
   answerWith([], ['agent_tasks_total'], 'error')
   await load()
   expect(frameOf('chart').value).toMatchObject({ state: 'error', message: 'it broke' })
+})
+
+it('says that there was no trouble where its counters are not there and others are', async () => {
+  const panel = { ...TABLE.panels[0]!, hints: { none: 'Nothing was lost.' } }
+  answerWith([], ['agentgauge_build_info'])
+  await load()
+  expect(stateOf(panel, [])).toBe('none')
+  answerWith([], ['agent_tasks_total'])
+  await load()
+  expect(stateOf(panel, [])).toBe('empty')
 })
 
 it('says it when the server does not answer', async () => {

@@ -25,6 +25,7 @@ STEPS_PER_RANGE = 300
 RATE_WINDOW_FLOOR_S = 15.0
 """A rate over less than this is dust: single tasks show as spikes."""
 
+_NOTHING_LOST = "No label value was folded, no sample was dropped, nothing of ours failed."
 _NO_HINTS: Mapping[str, Hint] = MappingProxyType({})
 _METRIC_NAME = re.compile(r"\bagent(?:gauge)?_[a-z0-9_]+(?=[{\[])")
 """In queries of ours a selector always stands behind the name; label names such as ``agent_type`` have none."""
@@ -46,7 +47,8 @@ class Panel:
     Units: ``unit`` is one of ``seconds``, ``ratio``, ``count``, or what is counted, per second when it says ``/s``.
     Hints: ``stack`` draw as stacked areas; ``min_window_s`` floor of ``$window``; ``pick`` how one value is chosen
         (``largest``: the series with the largest value is the answer, its legend a word); ``good`` is the direction
-        that is an improvement (``up``, ``down``); ``drill`` the panel a tile leads to.
+        that is an improvement (``up``, ``down``); ``drill`` the panel a tile leads to; ``none`` what it means that no
+        series is there, while others are reported.
     """
 
     id: str
@@ -434,7 +436,7 @@ _ROWS = (
             PanelQuery("sum(rate(agentgauge_samples_dropped_total{}[$window]))", "dropped"),
             PanelQuery("sum(rate(agentgauge_record_errors_total{}[$window]))", "failed"),
         ),
-        MappingProxyType({"min_window_s": 60, "good": "down"}),
+        MappingProxyType({"min_window_s": 60, "good": "down", "none": _NOTHING_LOST}),
         "doctor",
     ),
 )

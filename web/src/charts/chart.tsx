@@ -14,6 +14,10 @@ import { theme } from '../state'
 export const PLOT_HEIGHT_PX = 180
 const SYNC_KEY = 'page'
 const MIN_ZOOM_PX = 4
+const MIN_AXIS_PX = 52
+const Y_GAP_PX = 6
+const RIGHT_PX = 12
+const HALF_LABEL_PX = 26
 const AXIS_FONT = '11px system-ui, sans-serif'
 
 export interface ChartProps {
@@ -153,7 +157,7 @@ function optionsFor(name: Theme, unit: string, stack: boolean, shown: Series[], 
   return {
     width,
     height: PLOT_HEIGHT_PX,
-    padding: [10, 12, 0, 0],
+    padding: [10, RIGHT_PX, 0, 0],
     legend: { show: false },
     focus: { alpha: 0.25 },
     cursor: {
@@ -168,8 +172,8 @@ function optionsFor(name: Theme, unit: string, stack: boolean, shown: Series[], 
       y: { range: (_u, _min, max) => [0, ceilingOf(max, unit, stack)] },
     },
     axes: [
-      { ...axis, size: 26, gap: 4, space: 64, values: (_u, splits) => splits.map((s, i) => timeTick(s, splits, i)) },
-      { ...axis, size: 52, gap: 6, space: 34, values: (_u, splits) => splits.map((s) => tickText(s, unit)) },
+      { ...axis, size: 26, gap: 4, space: 64, values: (u, splits) => splits.map((s, i) => (isCut(u, s) ? '' : timeTick(s, splits, i))) },
+      { ...axis, size: axisWidth, gap: Y_GAP_PX, space: 34, values: (_u, splits) => splits.map((s) => tickText(s, unit)) },
     ],
     series: [{}, ...shown.map((one, i) => lineOf(one, i, name, stack))],
     ...(stack ? { bands: shown.slice(1).map((_, i): uPlot.Band => ({ series: [i + 2, i + 1] })) } : {}),
@@ -199,6 +203,21 @@ function lineOf(one: Series, index: number, name: Theme, stack: boolean): uPlot.
     points: { show: (u, i) => (u.data[i] as Cell[]).filter((cell) => cell !== null).length < 3, size: 5, fill: color },
     ...(stack ? { fill: withAlpha(color, 0.4) } : DASHES[index]?.length ? { dash: [...DASHES[index]!] } : {}),
   }
+}
+
+/** Room for the longest label, and never less than most charts need, so that their times stand below each other. */
+function axisWidth(u: uPlot, labels: string[] | null): number {
+  const longest = (labels ?? []).reduce((longer, label) => (label.length > longer.length ? label : longer), '')
+  u.ctx.font = AXIS_FONT
+  return Math.max(MIN_AXIS_PX, Math.ceil(u.ctx.measureText(longest).width) + Y_GAP_PX + 4)
+}
+
+/** Whether the label of a time would be cut by the right edge. */
+function isCut(u: uPlot, seconds: number): boolean {
+  const { min, max } = u.scales.x ?? {}
+  if (min == null || max == null || max <= min) return false
+  const fromRightPx = ((max - seconds) / (max - min)) * (u.width - MIN_AXIS_PX - RIGHT_PX) + RIGHT_PX
+  return fromRightPx < HALF_LABEL_PX
 }
 
 function isPointer(type: string): boolean {

@@ -7,6 +7,7 @@ import { useEffect } from 'preact/hooks'
 import { type Diagnosis, type Finding, type Verdict, fetchDoctor } from '../api'
 import { chosen, summary } from '../diagnosis'
 import { loadChartsOf, panelsOf } from '../frames'
+import { Breaking } from '../parts/breaking'
 import { CopyButton } from '../parts/copy'
 import { Icon, type IconName } from '../parts/icons'
 import { Panel } from '../parts/panel'
@@ -79,7 +80,7 @@ export function Doctor() {
 function Table({ findings }: { findings: Finding[] }) {
   return (
     <div class="table-scroll free" tabIndex={0} role="group" aria-label="Checks">
-      <table class="doctor">
+      <table class="doctor stacked">
         <thead>
           <tr>
             <th scope="col">Check</th>
@@ -124,7 +125,7 @@ function Row({ row }: { row: Finding }) {
         </span>
       </td>
       <td class="saw">
-        {row.detail}
+        <Breaking text={row.detail} />
         {row.mend && row.verdict !== 'ok' && (
           <div class="snippet mend">
             <pre>
@@ -134,7 +135,9 @@ function Row({ row }: { row: Finding }) {
           </div>
         )}
       </td>
-      <td class="looked muted">{row.looked_at}</td>
+      <td class="looked muted">
+        <Breaking text={row.looked_at} />
+      </td>
     </tr>
   )
 }

@@ -14,11 +14,11 @@ import { StepTable } from '../parts/panel'
 import { Icon } from '../parts/icons'
 import { zoomTo } from '../zoom'
 
-const EXAMPLES = [
-  'topk(5, sum(rate(agent_tool_calls_total[5m])) by (tool_name))',
-  'sum(rate(agent_tool_calls_total{status="error"}[5m])) by (agent) / sum(rate(agent_tool_calls_total[5m])) by (agent)',
-  'histogram_quantile(0.95, sum(rate(agent_llm_latency_seconds_bucket[5m])) by (le))',
-]
+const EXAMPLES: Record<string, string> = {
+  'busiest tools': 'topk(5, sum(rate(agent_tool_calls_total[5m])) by (tool_name))',
+  'tool errors by agent': 'sum(rate(agent_tool_calls_total{status="error"}[5m])) by (agent) / sum(rate(agent_tool_calls_total[5m])) by (agent)',
+  'LLM latency, p95': 'histogram_quantile(0.95, sum(rate(agent_llm_latency_seconds_bucket[5m])) by (le))',
+}
 const MAX_ROWS = 200
 
 interface Outcome {
@@ -86,7 +86,7 @@ export function Explore() {
             autocapitalize="off"
             rows={Math.min(8, Math.max(2, draft.value.split('\n').length, Math.ceil(draft.value.length / 110)))}
             value={draft.value}
-            placeholder={EXAMPLES[0]}
+            placeholder={Object.values(EXAMPLES)[0]}
             onInput={(event) => (draft.value = event.currentTarget.value)}
             onKeyDown={(event) => {
               if (event.key === 'Enter' && !event.shiftKey) submit(event)
@@ -102,9 +102,10 @@ export function Explore() {
                 <option key={name}>{name}</option>
               ))}
             </select>
-            {EXAMPLES.map((example, i) => (
-              <button key={example} type="button" class="button small" title={example} onClick={() => (expr.value = example)}>
-                example {i + 1}
+            <span class="muted">For example</span>
+            {Object.entries(EXAMPLES).map(([name, example]) => (
+              <button key={name} type="button" class="button small" title={example} onClick={() => (expr.value = example)}>
+                {name}
               </button>
             ))}
           </div>

@@ -39,7 +39,7 @@ export function Targets() {
         </p>
       )}
       <div class="table-scroll free" tabIndex={0} role="group" aria-label="Targets">
-        <table>
+        <table class="stacked">
           <thead>
             <tr>
               <th scope="col">Target</th>
@@ -97,8 +97,12 @@ function Row({ target }: { target: Target }) {
             </code>
           ))}
       </td>
-      <td class="number">{known ? `${ago(Date.now() - scrapedMs)} ago` : 'never'}</td>
-      <td class="number">{known ? text(target.lastScrapeDuration, 'seconds') : '–'}</td>
+      <td class="number" data-title="last scrape">
+        {known ? `${ago(Date.now() - scrapedMs)} ago` : 'never'}
+      </td>
+      <td class="number" data-title="took">
+        {known ? text(target.lastScrapeDuration, 'seconds') : '–'}
+      </td>
     </tr>
   )
 }

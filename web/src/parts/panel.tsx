@@ -10,6 +10,7 @@ import { clock, text } from '../format'
 import { DEFAULT } from '../range'
 import { address, range } from '../state'
 import { zoomTo } from '../zoom'
+import { Breaking } from './breaking'
 import { CopyButton } from './copy'
 import { Icon } from './icons'
 
@@ -56,9 +57,15 @@ function Body({ panel, frame, asTable }: { panel: PanelDef; frame: Frame; asTabl
     case 'absent':
       return (
         <Notice title="Not reported yet">
-          Nobody reports <code>{missingMetrics(panel).join(', ')}</code>. It comes from {panel.source}.
+          Nobody reports{' '}
+          <code>
+            <Breaking text={missingMetrics(panel).join(', ')} />
+          </code>
+          . It comes from {panel.source}.
         </Notice>
       )
+    case 'none':
+      return <Notice title="None so far">{panel.hints.none}</Notice>
     case 'empty':
       return (
         <Notice title="No data in this range">

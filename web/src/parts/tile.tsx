@@ -3,7 +3,7 @@
 import type { Cell } from '../align'
 import type { PanelDef, Tick, TickValue } from '../api'
 import { type Frame, beginMs, frameOf, missingMetrics, tick } from '../frames'
-import { ago, change, quantity, text } from '../format'
+import { ago, change, changeText, quantity, text } from '../format'
 import { Sparkline } from '../charts/sparkline'
 
 const NOTABLE_CHANGE = 0.01
@@ -65,18 +65,18 @@ function noteOf(panel: PanelDef, now: number | null, before: number | null, at: 
   }
   const delta = change(now, before)
   const since = ago(at.t_ms - at.previous_ms)
-  if (delta === null) return now === 0 && before === 0 ? `none for ${since}` : `since less than ${since}`
-  if (Math.abs(delta) < NOTABLE_CHANGE) return `as ${since} before`
+  if (delta === null) return before === null ? `no value ${since} ago` : now === 0 ? `none, as ${since} ago` : `▲ from 0, ${since} ago`
+  if (Math.abs(delta) < NOTABLE_CHANGE) return `as ${since} ago`
   const up = delta > 0
   const good = panel.hints.good
   const verdict = good ? ((good === 'up') === up ? 'better' : 'worse') : ''
   return (
     <>
       <span class={`delta ${verdict}`}>
-        {up ? '▲' : '▼'} {text(Math.abs(delta), 'ratio')}
-        {verdict && ` ${verdict}`}
+        {changeText(delta)}
+        {verdict && `, ${verdict}`}
       </span>{' '}
-      than {since} before
+      {verdict ? 'than' : 'vs'} {since} ago
     </>
   )
 }
