@@ -76,7 +76,7 @@ async def run_demo(config: DemoConfig, say: Callable[[str], None] = print) -> li
             "diary": str(config.diary) if config.diary else "",
         }
         await stack.enter_async_context(_child("crew", crew, environ))
-        url = await stack.enter_async_context(_server(config, folder, say))
+        url = await stack.enter_async_context(_server(config, folder, ollama, say))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), config.duration_s)
         return await _closing_summary(url)
@@ -146,7 +146,7 @@ async def _child(kind: str, settings: dict[str, Any], environ: dict[str, str]) -
 
 
 @asynccontextmanager
-async def _server(config: DemoConfig, folder: str, say: Callable[[str], None]) -> AsyncIterator[str]:
+async def _server(config: DemoConfig, folder: str, ollama: str, say: Callable[[str], None]) -> AsyncIterator[str]:
     """Run the server inside the block; yields its address once it answers."""
     host, port = _address(config.listen)
     settings = Config(
@@ -156,7 +156,7 @@ async def _server(config: DemoConfig, folder: str, say: Callable[[str], None]) -
         discovery_directory=folder,
         interval_s=config.interval_s,
         scrape_timeout_s=config.interval_s,
-        self_scrape=False,
+        ollama=ollama,
     )
     stop, ready = asyncio.Event(), asyncio.Event()
 

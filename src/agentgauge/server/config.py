@@ -25,7 +25,10 @@ _SIZE_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What the server does; ``db`` None is a store in memory, ``retention_bytes`` 0 is no limit of size."""
+    """What the server does; ``db`` None is a store in memory, ``retention_bytes`` 0 is no limit of size.
+
+    ``ollama`` is the model server that the doctor looks at, empty for what ``OLLAMA_HOST`` says.
+    """
 
     host: str = "127.0.0.1"
     port: int = 9095
@@ -45,6 +48,7 @@ class Config:
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     self_scrape: bool = True
+    ollama: str = ""
 
     @property
     def url(self) -> str:

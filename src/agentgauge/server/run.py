@@ -218,7 +218,7 @@ class _Running:
             return self._targets()
 
         config = self._config
-        where = Where(config.url, os.environ, str(config.db or ""), config.discovery_directory)
+        where = Where(config.url, os.environ, str(config.db or ""), config.discovery_directory, ollama=config.ollama)
         return await gather(self._backend, where, targets, self._clock)
 
     def _banner(self) -> str:
