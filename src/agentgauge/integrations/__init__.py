@@ -8,6 +8,7 @@ It returns None when the client is not its own. Integrations do not know each ot
 from __future__ import annotations
 
 import importlib
+import weakref
 from collections.abc import Callable
 from importlib import metadata
 from typing import Protocol
@@ -84,6 +85,8 @@ def _install(name: str, client: object | None) -> bool:
     if undo is None:
         return False
     _installed[key] = undo
+    if client is not None:
+        weakref.finalize(client, _installed.pop, key, None).atexit = False  # the next client may get its id
     return True
 
 

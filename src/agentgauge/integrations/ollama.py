@@ -29,7 +29,7 @@ def install(client: object | None = None) -> Uninstall | None:
         return _install_everywhere()
     inner = getattr(client, "_client", None)
     httpx = sys.modules.get("httpx")
-    if httpx is None or type(client).__module__.partition(".")[0] != "ollama":
+    if httpx is None or all(kind.__module__.partition(".")[0] != "ollama" for kind in type(client).__mro__):
         return None
     if not isinstance(inner, httpx.Client | httpx.AsyncClient):
         return None

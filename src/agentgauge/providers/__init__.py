@@ -45,6 +45,7 @@ class CallFacts(NamedTuple):
     truncation: Literal["", "context", "output_limit"] = ""
     held_back: bool = False
     counts: bool = True
+    n_tool_calls: int = 0
 
 
 class Exchange(Protocol):

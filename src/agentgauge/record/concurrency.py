@@ -8,12 +8,16 @@ call, which would make throughput seem to rise with concurrency where it does no
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 from agentgauge.model.metrics import LABEL_LIMITS, OTHER
 
 if TYPE_CHECKING:
     from agentgauge.record.ledger import LiveRow
+
+Mark: TypeAlias = tuple[int, int]
+"""(monotonic ns, chunks of a call before it): until the next mark, nothing happened but chunks."""
 
 LEVELS = (*(str(n) for n in range(17)), "17-32", "33-64", "65+")
 MAX_CHANGES = 2_000
@@ -84,13 +88,17 @@ class Meter:
             fullest = max(shares, key=lambda at: (shares[at], at), default=level(max(self.n, 1)))
             self.tokens[fullest] = self.tokens.get(fullest, 0) + left
 
-    def credit_chunks(self, n_tokens: int, chunks: dict[int, int]) -> None:
-        """Add tokens by the requests in flight when their chunks arrived (n -> chunks)."""
-        shares: dict[int, int] = {}
-        for n, n_chunks in chunks.items():
-            at = level(max(n, 1))
-            shares[at] = shares.get(at, 0) + n_chunks
-        self.credit(n_tokens, shares)
+    def sort_chunks(self, marks: Sequence[Mark], chunks: dict[int, int]) -> None:
+        """Add the chunks between marks to the levels (level -> chunks) that held at the marks they follow."""
+        changes = reversed(self._changes)
+        since_ns, at = next(changes)
+        n_until = marks[-1][1]
+        for t_ns, n_before in reversed(marks[:-1]):
+            while since_ns > t_ns:
+                since_ns, at = next(changes, (t_ns, at))
+            if n_until > n_before:
+                chunks[at or 1] = chunks.get(at or 1, 0) + n_until - n_before
+                n_until = n_before
 
     def shares_ns(self, start_ns: int, end_ns: int) -> dict[int, int]:
         """Return the nanoseconds at each level between two instants of the past."""

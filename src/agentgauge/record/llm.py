@@ -8,7 +8,7 @@ is *told*; a hook may leave what it has to tell unread until the step runs (``en
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from agentgauge.model.metrics import CALL_STATUSES
@@ -24,12 +24,14 @@ from agentgauge.record.waste import fingerprint
 
 if TYPE_CHECKING:
     from agentgauge.model.span import CallStatus
-    from agentgauge.record.concurrency import Meter
+    from agentgauge.record.concurrency import Mark, Meter
     from agentgauge.record.context import Enclosing, Running
     from agentgauge.record.live import LiveTask
     from agentgauge.record.recorder import Recorder
 
 LLM = ("llm", UNKNOWN_MODEL)
+MAX_MARKS = 64
+"""Marks among the chunks of a call that are kept before they are looked up."""
 PHASES_IN_ORDER = ("client_wait", "queue", "load", "prefill", "decode", "network")
 
 
@@ -69,7 +71,7 @@ class LLMOperation:
     __slots__ = (
         "_chunks",
         "_epoch",
-        "_level",
+        "_marks",
         "_meter",
         "_n_chunks",
         "_open",
@@ -112,6 +114,8 @@ class LLMOperation:
         self._read_model = read_model
         self.told: Told | None = None
         self._meter: Meter | None = None
+        self._chunks: dict[int, int] | None = None
+        self._marks: list[Mark] | None = None
         self._n_chunks = 0
         self._serial = -1
         self.start_ns = start_ns = recorder.clock.monotonic_ns()
@@ -142,7 +146,6 @@ class LLMOperation:
         if self._read_model is not None:
             self.model = self._read_model()
         model = self.model = self.model or UNKNOWN_MODEL
-        self._chunks: dict[int, int] | None = None
         if task is not None:
             task.counts["llm"] += 1
         if live is not None and node is not None:
@@ -155,7 +158,6 @@ class LLMOperation:
     def _send(self, t_ns: int) -> None:
         self._meter = meter = self.recorder.live.concurrency.meter(self.model, t_ns)
         meter.change(1, t_ns)
-        self._level = meter.n
 
     def telling(self) -> Told:
         """Return what was told so far, to be added to."""
@@ -171,39 +173,44 @@ class LLMOperation:
             told.first_token_ns = end_of(self.recorder, self.start_ns, t_ns) - self.start_ns
 
     def chunk(self) -> None:
-        """Note one streamed chunk of output: where tokens go among the levels of concurrency. Reads no clock."""
+        """Note one streamed chunk of output: where tokens go among the levels of concurrency."""
         if self._serial != self.recorder.ledger.serial:
-            self._look_around()
+            self._mark()
         self._n_chunks += 1
 
     def chunks(self, n_chunks: int) -> int:
-        """Note chunks that came before the last event of this process, whatever it was, and look what it changed.
+        """Note chunks that came before the last event of this process, whatever it was.
 
         Returns the number of that event: while ``recorder.ledger.serial`` is the same, nothing else has happened.
         """
         self._n_chunks += n_chunks
         if self._serial != self.recorder.ledger.serial:
-            self._look_around()
+            self._mark()
         return self._serial
 
-    def _look_around(self) -> None:
-        """Something happened since the last chunk: keep the chunks so far if the requests in flight changed."""
-        ledger = self.recorder.ledger
-        self._serial = ledger.serial
-        ledger.catch_up()
-        meter = self._meter
-        if meter is not None and meter.n != self._level:
-            self._turn(meter.n)
+    def _mark(self) -> None:
+        """Note when it is: the chunks from here to the next mark come while the same requests are in flight.
 
-    def _turn(self, n: int) -> None:
-        """Keep the chunks that came while so many requests were in flight; from now on there are ``n``."""
-        chunks = self._chunks
-        if chunks is None:
-            chunks = self._chunks = {}
-        if self._n_chunks:
-            chunks[self._level] = chunks.get(self._level, 0) + self._n_chunks
-            self._n_chunks = 0
-        self._level = n
+        For only events change what is in flight, and the first chunk after any event makes a mark. Which level it was
+        is looked up later, when the events up to then have been worked off.
+        """
+        ledger, marks = self.recorder.ledger, self._marks
+        self._serial = ledger.serial
+        mark = (self.recorder.clock.monotonic_ns(), self._n_chunks)
+        if marks is None:
+            self._marks = [mark]
+            return
+        marks.append(mark)
+        if len(marks) >= MAX_MARKS:
+            self._marks = [mark]
+            ledger.later(self._keep, marks)
+
+    def _keep(self, marks: Sequence[Mark]) -> None:
+        """Add the chunks between marks to the levels they came at; a step of the ledger."""
+        if self._meter is not None:
+            if self._chunks is None:
+                self._chunks = {}
+            self._meter.sort_chunks(marks, self._chunks)
 
     def usage(
         self,
@@ -219,13 +226,15 @@ class LLMOperation:
     def set_model(self, name: str) -> None:
         """Name the model, where the answer knows better than the request."""
         if name and hasattr(self, "_open"):
-            self.recorder.ledger.later(self._send_elsewhere, name, self.recorder.clock.monotonic_ns())
+            t_ns = self.recorder.clock.monotonic_ns()
+            marks, self._marks = self._marks or [], None
+            self.recorder.ledger.later(self._send_elsewhere, name, t_ns, (*marks, (t_ns, self._n_chunks)))
 
-    def _send_elsewhere(self, name: str, t_ns: int) -> None:
+    def _send_elsewhere(self, name: str, t_ns: int, marks: Sequence[Mark]) -> None:
+        self._keep(marks)
         if name == self.model:
             return
         if self._meter is not None:
-            self._turn(self._level)
             self._meter.change(-1, t_ns)
         self.model = name
         self._rows = self.recorder.llm_seen(self.agent, name)
@@ -342,9 +351,10 @@ class LLMOperation:
         n_tokens = _count(usage.completion)
         if n_tokens == 0:
             return
-        if self._chunks is not None or self._n_chunks > 1:
-            self._turn(self._level)
-            meter.credit_chunks(n_tokens, self._chunks or {})
+        if self._n_chunks > 1:
+            if self._marks is not None:
+                self._keep((*self._marks, (end_ns, self._n_chunks)))
+            meter.credit(n_tokens, self._chunks or {})
             return
         first_ns = self.start_ns + (told.first_token_ns or 0)
         phases = told.phases

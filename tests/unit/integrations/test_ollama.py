@@ -381,6 +381,36 @@ def test_one_client_alone(server: RawServer) -> None:
         assert Records(records).calls("success") == 2
 
 
+def test_a_client_of_a_subclass(server: RawServer) -> None:
+    """A subclass of the client, defined in the user's own module, is instrumented like the client."""
+
+    class Mine(ollama.Client):
+        pass
+
+    server.reply = Reply()
+    with recording() as records, Mine(host=server.url) as one:
+        agentgauge.instrument(one)
+        with task(agent="a"):
+            one.chat("m", [])
+        agentgauge.uninstrument()
+        assert Records(records).calls("success") == 1
+
+
+def test_a_client_that_is_gone_leaves_nothing(server: RawServer) -> None:
+    """The hook of a collected client is forgotten, so that the next client at its address is hooked too."""
+    server.reply = Reply()
+    with recording() as records:
+        for _ in range(5):
+            with ollama.Client(host=server.url) as one:
+                agentgauge.instrument(one)
+                with task(agent="a"):
+                    one.chat("m", [])
+            del one
+            gc.collect()
+            assert integrations._installed == {}
+        assert Records(records).calls("success") == 5
+
+
 def test_what_cannot_be_instrumented() -> None:
     """A client of another kind and an unknown name are refused with what is known."""
     with pytest.raises(ConfigError, match="ollama"):
