@@ -48,12 +48,13 @@ def aggregated(scope: Scope, node: Aggregate, vector: Vector, param: Value | Non
 Fold = Callable[[Vector, Positions, NDArray[np.intp], NDArray[np.intp]], Values]
 
 
-def _members(vector: Vector, positions: Positions) -> Iterator[tuple[NDArray[np.intp], Values, Mask]]:
-    """Yield the p-th members of all groups at once: which groups have one, its values and presence."""
+def _members(vector: Vector, positions: Positions) -> Iterator[tuple[slice | NDArray[np.intp], Values, Mask | None]]:
+    """Yield the p-th members of all groups at once: which groups have one, its values and presence, None for all."""
+    n_all, everywhere = int(positions.sizes.min()), bool(vector.present.all())
     for p in range(int(positions.sizes.max())):
-        groups = np.flatnonzero(positions.sizes > p)
+        groups = slice(None) if p < n_all else np.flatnonzero(positions.sizes > p)
         rows = positions.order[positions.starts[groups] + p]
-        yield groups, vector.values[rows], vector.present[rows]
+        yield groups, vector.values[rows], None if everywhere else vector.present[rows]
 
 
 def _sum(vector: Vector, positions: Positions, _order: NDArray[np.intp], _cuts: NDArray[np.intp]) -> Values:

@@ -114,17 +114,20 @@ class RunningVariance:
         """Start with empty variances."""
         return cls(np.zeros(shape), np.zeros(shape), np.zeros(shape))
 
-    def add(self, element: Values, take: Mask, where: slice | np.ndarray = slice(None)) -> None:
+    def add(self, element: Values, take: Mask | None, where: slice | np.ndarray = slice(None)) -> None:
         """Add the next element of the sequences at index ``where``; a first one that is not finite gives NaN."""
         mean, aux, count = self.mean[where], self.aux[where], self.count[where] + 1
-        first = count == 1
         delta = element - mean
-        new_mean = np.where(first, element, mean + delta / count)
-        first_aux = np.where(np.isfinite(element), 0.0, np.nan)
-        new_aux = np.where(first, first_aux, aux + delta * (element - new_mean))
-        self.mean[where] = np.where(take, new_mean, mean)
-        self.aux[where] = np.where(take, new_aux, aux)
-        self.count[where] = np.where(take, count, count - 1)
+        new_mean = mean + delta / count
+        new_aux = aux + delta * (element - new_mean)
+        first = count == 1
+        if first.any():
+            new_mean = np.where(first, element, new_mean)
+            new_aux = np.where(first, np.where(np.isfinite(element), 0.0, np.nan), new_aux)
+        if take is not None:
+            new_mean, new_aux = np.where(take, new_mean, mean), np.where(take, new_aux, aux)
+            count = np.where(take, count, count - 1)
+        self.mean[where], self.aux[where], self.count[where] = new_mean, new_aux, count
 
     def result(self) -> Values:
         """Return the variances."""

@@ -29,6 +29,9 @@ _SHORT_WINDOW = 48
 
 _LONG_WINDOW = 2_000
 
+_EXACT = 2.0**53
+"""Whole numbers below this add up without rounding."""
+
 _SERIES_SHIFT = 44
 _TIME_LIMIT = 1 << (_SERIES_SHIFT - 1)
 
@@ -46,6 +49,8 @@ class Table:
     resets: Rows | None = None
     _summable: bool | None = None
     _running: Values | None = None
+    _moments: tuple[Values, Values] | None = None
+    _span: float | None = None
     _runs: tuple[np.ufunc, int, Values] | None = None
 
     def summable(self) -> bool:
@@ -60,6 +65,23 @@ class Table:
             self._running = np.zeros((len(self.values) + 1, self.values.shape[1]))
             np.cumsum(self.values, axis=0, out=self._running[1:])
         return self._running
+
+    def running_moments(self) -> tuple[Values, Values]:
+        """Return for each row the sums and sums of squares of all rows above it, (N + 1, C), counted from row 0."""
+        if self._moments is None:
+            sums, squares = (np.zeros((len(self.values) + 1, self.values.shape[1])) for _ in range(2))
+            away = self.values - self.values[:1]
+            np.cumsum(away, axis=0, out=sums[1:])
+            away *= away
+            np.cumsum(away, axis=0, out=squares[1:])
+            self._moments = sums, squares
+        return self._moments
+
+    def span(self) -> float:
+        """Return how far any value is from the one in row 0 of its column."""
+        if self._span is None:
+            self._span = float(np.max(np.abs(self.values - self.values[:1]), initial=0.0))
+        return self._span
 
     def runs(self, ufunc: np.ufunc, exponent: int) -> Values:
         """Return for each row the fold of it and the rows below it, 2**exponent together."""
@@ -152,6 +174,21 @@ class Windows:
         running = self.table.running_sums()
         sums: Values = running[self.hi] - running[self.lo]
         return sums
+
+    def whole_variance(self) -> Values | None:
+        """Return each window's population variance (W, C), rounded once; None where its sums would not be exact."""
+        table, longest = self.table, int(self.n.max())
+        if not table.summable() or table.span() ** 2 * max(len(table.values), longest**2) >= _EXACT:
+            return None
+        sums, squares = table.running_moments()
+        n = self.n[:, None].astype(np.float64)
+        total = sums[self.hi] - sums[self.lo]
+        spread = squares[self.hi] - squares[self.lo]
+        spread *= n
+        total *= total
+        spread -= total
+        spread /= n * n
+        return spread
 
     def elements(self) -> Iterator[tuple[Values, NDArray[np.bool_] | None, Rows]]:
         """Yield the i-th sample of every window: values (W, C), which windows have one (W, 1) or None, rows (W,)."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -77,3 +79,30 @@ def test_elements_say_which_windows_have_them() -> None:
     ]
     assert found[0] == ([0, 1], None)
     assert [has for _, has in found[1:]] == [[False, True], [False, True]]
+
+
+@given(
+    st.lists(st.integers(-1_000_000, 1_000_000), min_size=1, max_size=30),
+    st.integers(0, 2**40),
+    st.integers(0, 29),
+    st.integers(1, 30),
+)
+def test_a_variance_of_whole_numbers_is_rounded_once(steps: list[int], base: int, start: int, length: int) -> None:
+    """By running sums it is the exact one, wherever the values lie; equal values have none."""
+    lo = min(start, len(steps) - 1)
+    hi = min(lo + length, len(steps))
+    table = Table(np.arange(len(steps)), np.array(steps, np.float64)[:, None] + base)
+    found = windows(table, [lo], [hi]).whole_variance()
+    taken = [Fraction(base + step) for step in steps[lo:hi]]
+    mean = sum(taken) / len(taken)
+    exact = sum((value - mean) ** 2 for value in taken) / len(taken)
+    if found is None:
+        assert max(abs(step - steps[0]) for step in steps) > 1_000_000
+    else:
+        assert found[0, 0] == float(exact)
+
+
+def test_what_squares_would_round_is_not_added_up() -> None:
+    """Fractions, NaN and values too far apart are taken by Welford's method instead."""
+    for values in ([0.5, 1.0], [np.nan, 1.0], [np.inf, 1.0], [0.0, 2.0**27]):
+        assert windows(Table(np.arange(2), np.array(values)[:, None]), [0], [2]).whole_variance() is None

@@ -59,7 +59,10 @@ def present_over_time(windows: Windows) -> Values:
 
 
 def stdvar_over_time(windows: Windows) -> Values:
-    """Return the population variance, by Welford's method with compensation."""
+    """Return the population variance, by Welford's method with compensation; of whole numbers exactly."""
+    whole = windows.whole_variance()
+    if whole is not None:
+        return whole
     running = RunningWindowVariance.zeros(windows.shape())
     for element, has, _rows in windows.elements():
         running.add(element, has)
