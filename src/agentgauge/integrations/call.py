@@ -186,6 +186,7 @@ class Call:
             told.phases = Phases(network_ns=wall_ns) if facts.status == "error" else self._unexplained(wall_ns)
         if facts.status != "error" and (n_completion or usage is None):
             told.first_token_ns = self._first_token_ns(facts, wall_ns)
+        told.n_tool_calls = facts.n_tool_calls
         told.truncation = facts.truncation or _fell(operation, self._exchange, facts)
         if facts.status in _ANSWERED:
             told.attempts_ok = 1

@@ -157,6 +157,13 @@ _ROWS = (
         otel="gen_ai.client.operation.time_to_first_chunk",
     ),
     _counter(
+        "agent_llm_tool_calls_requested_total",
+        "calls",
+        "Tool calls that answers of the model asked for, whether or not they were made.",
+        "agent",
+        "model",
+    ),
+    _counter(
         "agent_llm_truncations_total",
         "calls",
         "LLM calls whose context or output was cut.",

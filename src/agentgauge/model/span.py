@@ -64,6 +64,8 @@ class LLMCall(NamedTuple):
     attempts_ok: int = 0
     attempts_retried: int = 0
     attempts_failed: int = 0
+    n_tool_calls: int = 0
+    """Tool calls that the answer asks for."""
     task_id: str = ""
     trace_id: str = ""
 

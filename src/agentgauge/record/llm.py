@@ -56,6 +56,7 @@ class Told:
     phases: Phases | None = None
     per_token_ns: float | None = None
     truncation: Literal["", "context", "output_limit"] = ""
+    n_tool_calls: int = 0
     attempts_ok = 0
     attempts_retried = 0
     attempts_failed = 0
@@ -257,6 +258,14 @@ class LLMOperation:
         """Note that the prompt or the answer was cut."""
         self.telling().truncation = reason
 
+    def asks_for_tools(self, n_calls: int) -> None:
+        """Set how many tool calls the answer asks for, whether or not they are made."""
+        with self.recorder.guard("llm_tool_calls"):
+            if whole(n_calls) is None:
+                self.recorder.guard.refused("llm_tool_calls", f"cannot be counted: {n_calls!r}")
+            else:
+                self.telling().n_tool_calls = int(n_calls)
+
     def attempt(self, outcome: Literal["ok", "retried", "failed"]) -> None:
         """Count one HTTP attempt below this call; ``retried`` marks the time since the last one as thrown away."""
         told = self.telling()
@@ -399,6 +408,7 @@ class LLMOperation:
             told.attempts_ok,
             told.attempts_retried,
             told.attempts_failed,
+            told.n_tool_calls,
             "" if task is None else task.task_id,
             "" if task is None else task.trace_id,
         )

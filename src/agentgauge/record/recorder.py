@@ -256,6 +256,8 @@ class Recorder:
             self._count_failure(rows.agent, "llm", call)
         if call.truncation:
             values[rows.truncations[0 if call.truncation == "context" else 1]] += 1
+        if call.n_tool_calls:
+            self._add_amount("llm_tool_calls", rows.requested, call.n_tool_calls)
         if call.attempts_ok or call.attempts_retried or call.attempts_failed:
             self._add_attempts(call, rows)
 

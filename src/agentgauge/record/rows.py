@@ -37,6 +37,7 @@ class LLMRows:
         "per_token",
         "per_token_bounds",
         "phases",
+        "requested",
         "statuses",
         "subsets",
         "to_first",
@@ -60,6 +61,7 @@ class LLMRows:
         self.tokens = closed(ledger, "agent_token_usage_total", pair, TOKEN_TYPES)
         for token_type in TOKEN_TYPES:
             closed(ledger, "agent_token_fate_total", (*pair, token_type), TOKEN_FATES)
+        self.requested = ledger.slot("agent_llm_tool_calls_requested_total", pair)
         self.truncations = closed(ledger, "agent_llm_truncations_total", pair, TRUNCATIONS)
         self.subsets: tuple[int, ...] | None = None
         self.phases: tuple[int, ...] | None = None

@@ -449,3 +449,21 @@ def test_truncation_by_a_falling_count(hooked: Records, server: RawServer) -> No
         ask(2, 2000)
         ask(3, 1100)
     assert hooked.counted("agent_llm_truncations_total", agent="a", model="m", reason="context") == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("ending", [b"", b"\n"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_tools_asked_for_are_counted(hooked: Records, server: RawServer, way: str, ending: bytes, stream: bool) -> None:
+    """Every tool call that an answer asks for counts once, streamed or not; text that speaks of them does not."""
+    asks = b'"content":"","tool_calls":[{"function":{"name":"f","arguments":{"tool_calls":"x"}}},%s]' % (
+        b'{"function":{"name":"g","arguments":{}}}'
+    )
+    asking, quoting = (FINAL.replace(b'"content":""', new) for new in (asks, b'"content":"\\"tool_calls\\":[1]"'))
+    more = TOKEN.replace(b'"content":" hi"', asks)
+    for reply in (asking, quoting):
+        server.reply = streamed(TOKEN, more, reply + ending) if stream else Reply(parts=[reply + ending])
+        with task(agent="a"):
+            WAYS[way](server, stream=stream)
+    expected = 2 + 2 * 2 if stream else 2
+    assert hooked.counted("agent_llm_tool_calls_requested_total", agent="a", model="m") == expected
