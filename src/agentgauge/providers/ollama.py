@@ -179,10 +179,22 @@ class OllamaExchange:
             complete and line.startswith((b'{"embedding"', b'{"model":')) and not self._streamed
         ):
             return CallFacts(self.model, "success")  # cloud models and the old /api/embeddings send no figures
-        if line and not line.startswith(b"{"):
+        if line and self._is_malformed(line):
             return CallFacts(self.model, "error", "stream_malformed")  # what made the reader leave
         status: CallStatus = "error" if complete else "cancelled"
         return CallFacts(self.model, status, "stream_truncated" if complete else "")
+
+    def _is_malformed(self, line: bytes) -> bool:
+        """Tell whether the last line can be no object: of a line that was cut, its start must do."""
+        if not line.startswith(b"{"):
+            return True
+        if not self.tail.endswith(b"\n"):
+            return False
+        try:
+            json.loads(line)
+        except (ValueError, RecursionError):
+            return True
+        return False
 
     def _head(self) -> bytes:
         """Return the request up to its text: the model and the options, which ``ollama`` writes first."""

@@ -197,6 +197,7 @@ def test_a_call_is_measured(hooked: Records, server: RawServer, way: str, stream
         (streamed(TOKEN, TOKEN), True, "stream_truncated"),
         (streamed(TOKEN, TOKEN, ending="cut"), True, "RemoteProtocolError"),
         (streamed(TOKEN, b"garbage\n"), True, "stream_malformed"),
+        (streamed(TOKEN, b'{"model":"m","message":\n'), True, "stream_malformed"),
     ],
 )
 def test_failures_are_counted_and_reach_the_caller_unchanged(
