@@ -13,6 +13,8 @@ _PATH = re.compile(r"(?<![\w/])/[a-z][\w/.-]*")
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?")
 _TABLE = re.compile(r"(\w+)\s*\(\s*(\w+(?:\s*,\s*\w+)+)\s*\)")
 _MAX_DEPTH = 6
+_MAX_TURNS = 3
+_MAX_NESTING = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +30,39 @@ def arguments_for(function: Mapping[str, Any], hints: Hints) -> dict[str, Any]:
     """Return arguments for a function's ``parameters``: all required ones, and optional ones now and then."""
     schema = function.get("parameters") or {}
     about = str(function.get("description") or "")
-    value = _object(schema, hints, about, 0)
+    value = _object(_inlined(schema, schema), hints, about, 0)
     return value if isinstance(value, dict) else {}
 
 
 def json_for(wanted: Any, hints: Hints) -> str:
     """Return JSON text for ``format``: a schema, or "json" for any object."""
     if isinstance(wanted, Mapping):
-        return json.dumps(_value("value", wanted, hints, "", 0), ensure_ascii=False)
+        return json.dumps(_value("value", _inlined(wanted, wanted), hints, "", 0), ensure_ascii=False)
     return json.dumps({"answer": " ".join(hints.question.split()[:12]) or "yes", "sure": True}, ensure_ascii=False)
+
+
+def _inlined(part: Any, root: Mapping[str, Any], turns: int = 0, nesting: int = 0) -> Any:
+    """Return a schema with its local references in place; what refers to itself ends after a few turns."""
+    if nesting > _MAX_NESTING:
+        return {}
+    if isinstance(part, list):
+        return [_inlined(one, root, turns, nesting + 1) for one in part]
+    if not isinstance(part, Mapping):
+        return part
+    reference = part.get("$ref")
+    if isinstance(reference, str):
+        beside = {key: value for key, value in part.items() if key != "$ref"}
+        target = {} if turns >= _MAX_TURNS else _target(reference, root)
+        return _inlined({**target, **beside}, root, turns + 1, nesting + 1)
+    return {key: _inlined(value, root, turns, nesting + 1) for key, value in part.items() if key != "$defs"}
+
+
+def _target(reference: str, root: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what ``#/$defs/Name`` points at; nothing where it leads nowhere."""
+    found: Any = root
+    for step in reference.removeprefix("#").strip("/").split("/"):
+        found = found.get(step) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
 
 
 def _object(schema: Mapping[str, Any], hints: Hints, about: str, depth: int) -> dict[str, Any]:
