@@ -12,6 +12,7 @@ from agentgauge.cli.configured import Configured
 from agentgauge.model.discovery import DIRECTORY_VARIABLE, discovery_directory
 from agentgauge.promql.features import FEATURES, switched_on
 from agentgauge.record.settings import load_settings
+from agentgauge.scrape.relabel import rules_from_file
 from agentgauge.server.config import (
     DEFAULT_LISTEN,
     Config,
@@ -30,6 +31,14 @@ from agentgauge.server.run import serve
 @click.option("--listen", default=DEFAULT_LISTEN, show_default=True, metavar="HOST:PORT", help="Where to answer.")
 @click.option("--target", "targets", multiple=True, metavar="HOST:PORT", help="Scrape this too; repeatable, or a URL.")
 @click.option("--target-file", "target_files", multiple=True, metavar="GLOB", help="file_sd JSON; repeatable.")
+@click.option(
+    "--relabel",
+    type=click.Path(dir_okay=False),
+    default="",
+    metavar="FILE",
+    help="TOML rules that choose and label targets.",
+)
+@click.option("--honor-labels", is_flag=True, help="A series' own job and instance win over its target's.")
 @click.option("--discovery/--no-discovery", default=True, help="Find local agents by themselves.  [default: on]")
 @click.option("--interval", default="5s", show_default=True, metavar="DURATION", help="Between two scrapes.")
 @click.option("--db", type=click.Path(dir_okay=False, path_type=Path), help="Data file; default: in the data folder.")
@@ -64,6 +73,8 @@ def command(
     listen: str,
     targets: tuple[str, ...],
     target_files: tuple[str, ...],
+    relabel: str,
+    honor_labels: bool,
     discovery: bool,
     interval: str,
     db: Path | None,
@@ -92,6 +103,7 @@ def command(
         raise click.UsageError("--memory and --db exclude each other")
     features = split_list(enable_feature)
     switched_on(features)
+    rules_from_file(relabel)
     interval_s = checked_interval_s(interval)
     retention_ms = parse_duration_ms(retention, "--retention")
     scrapes = discovery or bool(targets or target_files)
@@ -104,6 +116,8 @@ def command(
         targets=split_list(targets),
         target_files=split_list(target_files),
         discovery_directory=discovery_directory(_environ(), os.getuid()) if discovery else "",
+        relabel_file=relabel,
+        honor_labels=honor_labels,
         interval_s=interval_s,
         scrape_timeout_s=min(interval_s, 10.0),
         retention_ms=retention_ms,

@@ -16,6 +16,7 @@ from pathlib import Path
 from agentgauge.errors import AgentgaugeError, ConfigError
 from agentgauge.model.discovery import PID_LABEL, STARTED_LABEL, started_of_stat
 from agentgauge.model.labels import labels_from_mapping
+from agentgauge.scrape.relabel import RelabelRule, relabelled
 from agentgauge.scrape.target import Target, target_from_address
 
 MAX_FILE_BYTES = 1024 * 1024
@@ -35,9 +36,19 @@ class Discovery:
     Thread-safety: none; one look at a time.
     """
 
-    __slots__ = ("_directory", "_globs", "_parsed", "_static")
+    __slots__ = ("_directory", "_globs", "_honor_labels", "_parsed", "_rules", "_static")
 
-    def __init__(self, static: Sequence[Target] = (), directory: str = "", globs: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        static: Sequence[Target] = (),
+        directory: str = "",
+        globs: Sequence[str] = (),
+        *,
+        rules: Sequence[RelabelRule] = (),
+        honor_labels: bool = False,
+    ) -> None:
+        self._rules = tuple(rules)
+        self._honor_labels = honor_labels
         self._static = tuple(static)
         self._directory = directory
         self._globs = tuple(globs)
@@ -46,9 +57,9 @@ class Discovery:
     def look(self) -> Found:
         """Return what is there now; of targets with equal labels the first keeps them."""
         targets: dict[str, Target] = {}
-        for target in self._static:
-            _admit(targets, target)
         problems: dict[str, str] = {}
+        for target in self._static:
+            self._take(targets, target, problems)
         paths = self._paths()
         for path in paths:
             parsed = self._read(path)
@@ -57,9 +68,22 @@ class Discovery:
                 continue
             for target in parsed:
                 if _owner_lives(target):
-                    _admit(targets, target)
+                    self._take(targets, target, problems)
         self._parsed = {path: self._parsed[path] for path in paths if path in self._parsed}
         return Found(tuple(targets.values()), problems)
+
+    def _take(self, targets: dict[str, Target], target: Target, problems: dict[str, str]) -> None:
+        """Admit a target as the rules leave it; the server's own is not theirs."""
+        if target.source == "self":
+            _admit(targets, target)
+            return
+        try:
+            kept = relabelled(replace(target, honor_labels=self._honor_labels), self._rules)
+        except ConfigError as error:
+            problems[target.url] = f"after relabeling: {error}"
+            return
+        if kept is not None:
+            _admit(targets, kept)
 
     def _paths(self) -> list[str]:
         patterns = [os.path.join(glob.escape(self._directory), "*.json")] if self._directory else []

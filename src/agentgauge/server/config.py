@@ -36,6 +36,8 @@ class Config:
     targets: tuple[str, ...] = ()
     target_files: tuple[str, ...] = ()
     discovery_directory: str = ""
+    relabel_file: str = ""
+    honor_labels: bool = False
     interval_s: float = 5.0
     scrape_timeout_s: float = 5.0
     retention_ms: int = 15 * DAY_MS

@@ -36,6 +36,7 @@ from agentgauge.scrape.discovery import Discovery
 from agentgauge.scrape.ended import Ended
 from agentgauge.scrape.handover import Handover
 from agentgauge.scrape.loop import ScrapeLoop
+from agentgauge.scrape.relabel import rules_from_file
 from agentgauge.scrape.target import Limits, Target, target_from_address
 from agentgauge.server.allocator import keep_freed_memory
 from agentgauge.server.app import State, create_app
@@ -136,7 +137,13 @@ class _Running:
         watch = SelfWatch(ledger)
         self._scrape = ScrapeLoop(
             database.store,
-            Discovery(targets, config.discovery_directory, config.target_files),
+            Discovery(
+                targets,
+                config.discovery_directory,
+                config.target_files,
+                rules=rules_from_file(config.relabel_file),
+                honor_labels=config.honor_labels,
+            ),
             clock,
             interval_s=config.interval_s,
             limits=Limits(timeout_s=config.scrape_timeout_s),
