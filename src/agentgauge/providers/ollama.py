@@ -129,8 +129,8 @@ class OllamaExchange:
         self.tail = body
 
     def forget(self) -> None:
-        """Let go of the bytes; ``finish`` has read them."""
-        self.tail = self._head_bytes = b""
+        """Let go of the answer, which ``finish`` has read; the request's head stays: the model is asked for later."""
+        self.tail = b""
 
     def finish(self, *, complete: bool) -> CallFacts:
         """Sum up; ``complete`` is False when the reader left before the body's end."""

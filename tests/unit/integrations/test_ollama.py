@@ -321,6 +321,16 @@ def test_generate_embed_and_loading(hooked: Records, server: RawServer) -> None:
     assert hooked.counted("agent_task_llm_calls_sum", agent="a") == 2
 
 
+def test_a_long_answer_keeps_its_models_name(hooked: Records, server: RawServer) -> None:
+    """An answer too long to be held until it is counted is counted under its own model, not as unknown."""
+    vector = b",".join([b"0.125"] * 2_000)
+    server.reply = Reply(parts=[EMBED.replace(b"0.1,0.2", vector)])
+    with task(agent="a"), ollama.Client(host=server.url) as client:
+        client.embed("e", "hello")
+    assert hooked.calls("success", model="e") == 1
+    assert hooked.calls("success", model="unknown") == 0
+
+
 def test_other_requests_are_left_alone(hooked: Records, server: RawServer) -> None:
     """Other paths of the client, and other users of httpx on the same path, are not measured."""
     server.reply = Reply(parts=[b'{"models":[]}'])
