@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 
 from agentgauge.doctor.facts import Facts
@@ -9,7 +10,7 @@ from agentgauge.doctor.finding import Judgement, bad, counted, listed, ok, times
 from agentgauge.doctor.versions import OLLAMA_SERVER, compare
 
 LOAD_S = 0.2
-"""A step of the load seconds above this is a load; a warm model takes milliseconds."""
+"""Load seconds above this are a load; a warm model takes milliseconds to a tenth of a second for each call."""
 
 MANY_LOADS = 4
 UNNAMED = frozenset({"", "unknown", "__other__"})
@@ -76,10 +77,14 @@ def reloads(facts: Facts) -> Judgement:
     tracks = facts.tracks.get("load")
     if tracks is None:
         return unknown(looked_at, "not answered")
+    calls_at = {_caller(labels): dict(zip(t_ms, n, strict=True)) for labels, t_ms, n in facts.tracks.get("calls", ())}
     loads: dict[str, int] = {}
-    for labels, _, values in tracks:
-        steps = sum(after - before > LOAD_S for before, after in pairwise(values))
-        loads[labels.get("model", "?")] = loads.get(labels.get("model", "?"), 0) + steps
+    for labels, t_ms, load_s in tracks:
+        n_calls = calls_at.get(_caller(labels), {})
+        readings = [(seconds, n_calls.get(at_ms, 0.0)) for seconds, at_ms in zip(load_s, t_ms, strict=True)]
+        steps = ((after[0] - before[0], after[1] - before[1]) for before, after in pairwise(readings))
+        n_loads = sum(more_s > LOAD_S * max(1.0, n_more) for more_s, n_more in steps)
+        loads[labels.get("model", "?")] = loads.get(labels.get("model", "?"), 0) + n_loads
     again = {model: n_loads for model, n_loads in loads.items() if n_loads >= MANY_LOADS}
     if again:
         return warn(
@@ -91,6 +96,11 @@ def reloads(facts: Facts) -> Judgement:
         )
     n_loads = sum(loads.values())
     return ok(looked_at, f"{counted(n_loads, 'scrape')} with a load, of {counted(len(loads), 'model')}")
+
+
+def _caller(labels: Mapping[str, str]) -> tuple[str, ...]:
+    """Return whose calls of which model a series counts."""
+    return tuple(labels.get(name, "") for name in ("job", "instance", "agent", "model"))
 
 
 def truncation(facts: Facts) -> Judgement:

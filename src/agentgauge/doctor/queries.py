@@ -52,6 +52,7 @@ QUERIES: dict[str, str] = {
 """Id -> expression; the answer is ``Facts.values[id]``."""
 
 TRACKS: dict[str, str] = {
+    "calls": f"agent_llm_latency_seconds_count[{RECENT}]",
     "load": f'agent_llm_phase_seconds_total{{phase="load"}}[{RECENT}]',
     "ups": f"up[{RECENT}]",
 }

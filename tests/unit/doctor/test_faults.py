@@ -13,6 +13,7 @@ from tests.unit.doctor import healthy
 from agentgauge.doctor.check import CHECKS, examine, findings_json, is_healthy
 from agentgauge.doctor.facts import Announced, Answer, Disk, Facts, FoldedAt, Listener, LoadedModel, Rows, Wide
 from agentgauge.doctor.finding import counted, times
+from agentgauge.doctor.llm_servers import reloads
 
 HERE = {"instance": healthy.INSTANCE}
 NOW_MS = healthy.NOW_MS
@@ -246,3 +247,15 @@ def test_only_the_last_hour_counts_for_buckets() -> None:
     now = healthy.histogram("agent_llm_latency_seconds", {"1.0": 100, "2.0": 190, "5.0": 200, "10.0": 200, "+Inf": 240})
     before = healthy.histogram("agent_llm_latency_seconds", {"1.0": 0, "2.0": 0, "5.0": 0, "10.0": 0, "+Inf": 40})
     assert CHECKS["buckets"].judge(of_values(buckets=now, buckets_before=before)(healthy.facts())).verdict != "warn"
+
+
+def test_many_warm_calls_between_two_scrapes_are_no_load() -> None:
+    """A warm model reports a little load time for each call; only what the calls do not explain is a load."""
+    times_ms = [NOW_MS - 5000 * i for i in range(9, -1, -1)]
+    labels = {"model": "qwen3:8b", "agent": "a"}
+    warm = (labels, times_ms, [0.8 * i for i in range(10)])
+    calls = (labels, times_ms, [8.0 * i for i in range(10)])
+    facts = healthy.facts()
+    assert reloads(replace(facts, tracks={"load": [warm], "calls": [calls]})).verdict == "ok"
+    cold = (labels, times_ms, [3.8 * i for i in range(10)])
+    assert reloads(replace(facts, tracks={"load": [cold], "calls": [calls]})).verdict == "warn"
