@@ -8,12 +8,16 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 NO_SKIPS = os.environ.get("AGENTGAUGE_NO_SKIPS") == "1"
 
 PEERS = {"prometheus": "prometheus", "promtool": "prometheus", "victoria-metrics": "victoria-metrics", "tmux": "tmux"}
 """Programs of the field that tests drive -> the Debian package that holds each."""
+
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")  # how long examples take is the machine's business, not a test's
 
 
 @pytest.hookimpl(wrapper=True)

@@ -160,7 +160,10 @@ def lines(draw: st.DrawFn) -> str:
 
 
 @given(
-    st.lists(st.lists(st.one_of(lines(), st.sampled_from(["", " ", "# x", " # y", "# TYPE h histogram"]))), max_size=4)
+    st.lists(
+        st.lists(st.one_of(lines(), st.sampled_from(["", " ", "# x", " # y", "# TYPE h histogram"])), max_size=8),
+        max_size=4,
+    )
 )
 def test_remembering_lines_changes_nothing(texts: list[list[str]]) -> None:
     """Scrape after scrape, the reader with a table says what the plain parser says, or refuses what it refuses."""
