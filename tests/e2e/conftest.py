@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -17,20 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from agentgauge.model.clock import SystemClock
+from tests.loopback import free_port, until
 
 LIMIT_S = 60.0
-
-
-def until(what: str, holds: Callable[[], Any], limit_s: float = LIMIT_S) -> Any:
-    """Wait for something true and return it."""
-    deadline_ns = SystemClock.monotonic_ns() + limit_s * 1e9
-    while SystemClock.monotonic_ns() < deadline_ns:
-        if found := holds():
-            return found
-        threading.Event().wait(0.05)
-    return pytest.fail(f"within {limit_s} s never: {what}")
 
 
 class Peer:
@@ -121,13 +108,6 @@ class Peers:
         return peer
 
 
-def free_port() -> int:
-    """Return a port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture
 def peers(tmp_path: Path, program: Callable[[str], str]) -> Iterator[Peers]:
     """What starts servers for this test."""
@@ -145,9 +125,3 @@ def agentgauge() -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run(line, input=stdin, capture_output=True, text=True, check=False, timeout=LIMIT_S)
 
     return run
-
-
-@pytest.fixture
-def wait_until() -> Callable[..., Any]:
-    """``until`` for tests: conditions, no sleeps."""
-    return until

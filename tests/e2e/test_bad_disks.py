@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import os
 import shutil
@@ -10,7 +9,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import threading
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -20,13 +18,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.loopback import CountingTarget, until
 
 from agentgauge.model.labels import labels_from_mapping
 from agentgauge.model.series import Row
 from agentgauge.store.check import check_store, store_info
 from agentgauge.store.store import Store
-
-from .conftest import until
 
 T0 = 1_700_000_000_000 // 7_200_000 * 7_200_000
 N_ROWS, STEP_MS = 240, 15_000
@@ -34,44 +31,14 @@ N_EXPOSED = 1_000
 CAN_MOUNT = os.geteuid() == 0 and shutil.which("mount") is not None
 
 
-class Counting(http.server.ThreadingHTTPServer):
-    """A target of many counters; all of them show how often it was scraped."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Count)
-        self.n = 0
-        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05})
-        self._thread.start()
-
-    def close(self) -> None:
-        self.shutdown()
-        self._thread.join()
-        self.server_close()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Let a scraper that ends go quietly."""
-
-
-class _Count(http.server.BaseHTTPRequestHandler):
-    server: Counting
-
-    def do_GET(self) -> None:
-        self.server.n += 1
-        body = "".join(f'seen_total{{i="{i}"}} {self.server.n}\n' for i in range(N_EXPOSED)).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "text/plain; version=0.0.4")
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Keep quiet."""
+def many_counters(n: int) -> str:
+    """Return many counters that all show how often they were scraped."""
+    return "".join(f'seen_total{{i="{i}"}} {n}\n' for i in range(N_EXPOSED))
 
 
 @pytest.fixture
-def target() -> Iterator[Counting]:
-    started = Counting()
+def target() -> Iterator[CountingTarget]:
+    started = CountingTarget(many_counters)
     yield started
     started.close()
 
@@ -205,7 +172,7 @@ def test_a_flipped_bit_is_a_warning_with_series_and_interval(tmp_path: Path) -> 
     assert "quarantined" in done.stdout
 
 
-def test_a_truncated_file_is_set_aside_and_monitoring_goes_on(tmp_path: Path, target: Counting) -> None:
+def test_a_truncated_file_is_set_aside_and_monitoring_goes_on(tmp_path: Path, target: CountingTarget) -> None:
     """The server starts, says what became of the old file, and stores what it scrapes."""
     db = tmp_path / "m.db"
     write_history(db)
@@ -219,7 +186,7 @@ def test_a_truncated_file_is_set_aside_and_monitoring_goes_on(tmp_path: Path, ta
         server.end()
 
 
-def test_a_file_damaged_while_it_is_served_makes_place_for_a_fresh_one(tmp_path: Path, target: Counting) -> None:
+def test_a_file_damaged_while_it_is_served_makes_place_for_a_fresh_one(tmp_path: Path, target: CountingTarget) -> None:
     """Whatever is written over the file, the server lives on, keeps the old file and stores again."""
     db = tmp_path / "m.db"
     write_history(db)
@@ -242,7 +209,7 @@ def test_a_file_damaged_while_it_is_served_makes_place_for_a_fresh_one(tmp_path:
 
 
 @pytest.mark.skipif(not CAN_MOUNT, reason="mounting a small file system needs root")
-def test_a_full_disk_is_said_and_outlived(tmp_path: Path, target: Counting) -> None:
+def test_a_full_disk_is_said_and_outlived(tmp_path: Path, target: CountingTarget) -> None:
     """On a disk that others filled: up stays 1, the loss is counted, stored samples stay; room ends it."""
     with small_disk(tmp_path, 12) as disk:
         db = disk / "m.db"
@@ -274,7 +241,7 @@ def test_a_full_disk_is_said_and_outlived(tmp_path: Path, target: Counting) -> N
 
 
 @pytest.mark.skipif(not CAN_MOUNT, reason="mounting a small file system needs root")
-def test_a_file_that_cannot_be_written_to_is_served(tmp_path: Path, target: Counting) -> None:
+def test_a_file_that_cannot_be_written_to_is_served(tmp_path: Path, target: CountingTarget) -> None:
     """On a file system mounted read-only what the file holds is answered; that nothing is stored is said."""
     with small_disk(tmp_path, 32) as disk:
         write_history(disk / "m.db")

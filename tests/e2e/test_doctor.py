@@ -10,18 +10,17 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from email.utils import formatdate
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.loopback import CountingTarget, free_port, until
 
 from agentgauge.doctor.synthetic import HOPS, probe_hops
 from agentgauge.model.clock import SystemClock
@@ -73,26 +72,9 @@ sys.stdin.read()
 """
 
 
-def free_port() -> int:
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", 0))
-        return int(holder.getsockname()[1])
-
-
-def until(what: str, holds: Callable[[], Any]) -> Any:
-    """Wait until something holds and return it."""
-    start_ns = CLOCK.monotonic_ns()
-    while CLOCK.monotonic_ns() - start_ns < LIMIT_S * 1e9:
-        found = holds()
-        if found:
-            return found
-        threading.Event().wait(0.3)
-    pytest.fail(f"within {LIMIT_S} s never: {what}")
-
-
 @contextmanager
-def running(environment: Mapping[str, str], *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Run a Python program until the block ends; it has said its first line, kept as ``first_line``."""
+def running(environment: Mapping[str, str], *arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Run a Python program until the block ends; yields the first line that it says, and the process."""
     pipe = subprocess.PIPE
     process = subprocess.Popen(
         [sys.executable, *arguments],
@@ -104,9 +86,9 @@ def running(environment: Mapping[str, str], *arguments: str) -> Iterator[subproc
     )
     assert process.stdin is not None and process.stdout is not None
     try:
-        process.first_line = process.stdout.readline()  # type: ignore[attr-defined]
-        assert process.first_line, "it ended without a word"  # type: ignore[attr-defined]
-        yield process
+        first_line = process.stdout.readline()
+        assert first_line, "it ended without a word"
+        yield first_line, process
     finally:
         process.send_signal(signal.SIGCONT)
         process.kill()
@@ -119,9 +101,8 @@ def running(environment: Mapping[str, str], *arguments: str) -> Iterator[subproc
 def serving(environment: Mapping[str, str], *arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Run a server on a free port; yields its address."""
     line = ("-m", "agentgauge", "serve", "--listen", "127.0.0.1:0", "--interval", INTERVAL, *arguments)
-    with running(environment, *line) as process:
-        words: list[str] = process.first_line.split()  # type: ignore[attr-defined]
-        yield next(word for word in words if word.startswith("http://")), process
+    with running(environment, *line) as (said, process):
+        yield next(word for word in said.split() if word.startswith("http://")), process
 
 
 @pytest.fixture
@@ -204,7 +185,10 @@ def test_failure_1_cardinality_explosion(environment: dict[str, str]) -> None:
 def test_failure_2_port_conflict(environment: dict[str, str]) -> None:
     """Two programs of the how-to want one port: the second crashes, and the doctor names the process that holds it."""
     port = free_port()
-    with running(environment, "-c", HOW_TO_BUCKETS, str(port)) as holder, serving(environment, "--memory") as (url, _):
+    with (
+        running(environment, "-c", HOW_TO_BUCKETS, str(port)) as (_, holder),
+        serving(environment, "--memory") as (url, _),
+    ):
         second = subprocess.run(
             [sys.executable, "-c", HOW_TO_BUCKETS, str(port)],
             env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False,
@@ -265,26 +249,10 @@ def test_failure_5_environment_drift(environment: dict[str, str], tmp_path: Path
     assert str(program) in rows["binary"]["detail"]
 
 
-class Patient(http.server.ThreadingHTTPServer):
-    """A target with everything wrong that a target can have; its counters go up and begin anew."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Symptoms)
-        self.n = 0
-        self.address = f"127.0.0.1:{self.server_port}"
-        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05})
-        self._thread.start()
-
-    def close(self) -> None:
-        self.shutdown()
-        self._thread.join()
-        self.server_close()
-
-
 class Symptoms(http.server.BaseHTTPRequestHandler):
-    server: Patient
+    """Everything wrong that a target and a model server can have; the counters go up and begin anew."""
+
+    server: CountingTarget
 
     def do_GET(self) -> None:
         if self.path == "/html":
@@ -295,7 +263,7 @@ class Symptoms(http.server.BaseHTTPRequestHandler):
             self._send(200, "application/json", '{"models": [{"name": "m:1", "size": 100, "size_vram": 40}]}')
         elif self.path == "/metrics":
             self.server.n += 1
-            self._send(200, "text/plain; version=0.0.4", metrics(self.server.n), ahead_s=600)
+            self._send(200, "text/plain; version=0.0.4", self.server.text(self.server.n), ahead_s=600)
         else:
             self._send(404, "text/plain", "not here")
 
@@ -334,8 +302,8 @@ def metrics(n: int) -> str:
 
 
 @pytest.fixture
-def patient() -> Iterator[Patient]:
-    patient = Patient()
+def patient() -> Iterator[CountingTarget]:
+    patient = CountingTarget(metrics, Symptoms)
     yield patient
     patient.close()
 
@@ -366,7 +334,7 @@ SEEDED = {
 
 
 def test_everything_wrong_at_once_is_found_row_by_row(
-    environment: dict[str, str], patient: Patient, tmp_path: Path
+    environment: dict[str, str], patient: CountingTarget, tmp_path: Path
 ) -> None:
     """Twenty faults on one running system, each in its own row: no fault hides another."""
     folder = Path(environment["AGENTGAUGE_DISCOVERY_DIR"])

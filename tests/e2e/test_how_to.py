@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
-import threading
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from agentgauge.model.clock import SystemClock
+from tests.loopback import free_port, until
 
 BY_HAND = """
 import sys, time
@@ -80,13 +77,6 @@ QUERIES = (
     " / sum(rate(agent_tool_calls_total[5m])) by (agent)",
     "histogram_quantile(0.95, sum(rate(agent_llm_latency_seconds_bucket[5m])) by (le))",
 )
-
-
-def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def get_json(url: str) -> dict[str, object]:
@@ -152,14 +142,6 @@ def ask(server: str, query: str) -> list[dict[str, object]]:
     return list(answer["data"]["result"])  # type: ignore[index]
 
 
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition, half a minute at most."""
-    end_ns = SystemClock.monotonic_ns() + 30 * 10**9
-    while not condition():
-        assert SystemClock.monotonic_ns() < end_ns, "the condition did not come true in 30 s"
-        threading.Event().wait(0.05)
-
-
 def test_both_endpoints_live_side_by_side(agent: Agent) -> None:
     """The script keeps its port, ours moves on to the next, and each shows its own."""
     agent.work()
@@ -193,10 +175,10 @@ print('test_total' in urllib.request.urlopen('http://localhost:{port}/metrics').
 def test_the_three_queries(agent: Agent, server: str) -> None:
     """The how-to's queries answer over metrics made by hand and by us, without a changed character."""
     agent.work()
-    until(lambda: len(ask(server, "agent_tool_calls_total")) >= 4)
+    until("the tools are seen", lambda: len(ask(server, "agent_tool_calls_total")) >= 4)
     agent.work()
-    until(lambda: len(ask(server, QUERIES[1])) == 2)
-    until(lambda: all(float(row["value"][1]) > 0 for row in ask(server, QUERIES[1])))  # type: ignore[index]
+    until("both agents have a share", lambda: len(ask(server, QUERIES[1])) == 2)
+    until("both fail now and then", lambda: all(float(row["value"][1]) > 0 for row in ask(server, QUERIES[1])))  # type: ignore[index]
     (top,) = ask(server, QUERIES[0])
     assert top["metric"] == {"tool_name": "search"}
     shares = {row["metric"]["agent"]: float(row["value"][1]) for row in ask(server, QUERIES[1])}  # type: ignore[index]

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -16,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.loopback import free_port, until
 
 from agentgauge.model.clock import SystemClock
 
@@ -50,19 +49,6 @@ elif how == "fork":
 """
 
 TOTAL = 'sum(last_over_time(agent_tool_calls_total{job="nightly-eval",status="success"}[10m]))'
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def until(what: str, holds: Callable[[], object]) -> None:
-    deadline_ns = CLOCK.monotonic_ns() + LIMIT_S * 1e9
-    while not holds():
-        assert CLOCK.monotonic_ns() < deadline_ns, f"within {LIMIT_S} s never: {what}"
-        threading.Event().wait(0.05)
 
 
 def get(url: str) -> bytes:

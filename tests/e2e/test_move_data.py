@@ -107,7 +107,7 @@ def test_there_and_back_through_promtool(
     assert metadata["b_seconds"] == [{"type": "histogram", "help": "Time.", "unit": ""}]
 
 
-def test_old_data_is_served_and_stays(peers: Any, agentgauge: Run, tmp_path: Path, wait_until: Any) -> None:
+def test_old_data_is_served_and_stays(peers: Any, agentgauge: Run, tmp_path: Path) -> None:
     """Years-old history answers, also after a restart; nothing else is in the file, nothing is aged out."""
     old_ms = 1_400_000_000_000
     db = tmp_path / "old.db"

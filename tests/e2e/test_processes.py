@@ -11,10 +11,8 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -25,6 +23,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from tests.loopback import free_port, until
 
 from agentgauge.model.clock import SystemClock
 
@@ -35,22 +34,6 @@ N_CALLS = 20_000
 PER_ORDER = 40
 LIMIT_S = 60.0
 CALLS = 'agent_tool_calls_total{status="success"}'
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def until(what: str, holds: Callable[[], Any]) -> Any:
-    deadline_ns = CLOCK.monotonic_ns() + LIMIT_S * 1e9
-    while CLOCK.monotonic_ns() < deadline_ns:
-        found = holds()
-        if found:
-            return found
-        threading.Event().wait(0.1)
-    pytest.fail(f"within {LIMIT_S} s never: {what}")
 
 
 class Queried:

@@ -2,58 +2,29 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import signal
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.loopback import CountingTarget, until
 
 from agentgauge.model.clock import SystemClock
 
 SELECTOR = '{__name__=~"made_.*",job="made"}'
 
 
-class Made(http.server.ThreadingHTTPServer):
-    """A target whose counter says how often it was scraped, so that a lost or reordered sample shows."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Page)
-        self.n = 0
-        self.address = f"127.0.0.1:{self.server_port}"
-        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05})
-        self._thread.start()
-
-    def close(self) -> None:
-        self.shutdown()
-        self._thread.join()
-        self.server_close()
-
-
-class Page(http.server.BaseHTTPRequestHandler):
-    server: Made
-
-    def do_GET(self) -> None:
-        self.server.n += 1
-        lines = [f'made_{i}_total{{k="{i}"}} {self.server.n * (i + 1)}' for i in range(20)]
-        body = "# HELP made_0_total How often.\n# TYPE made_0_total counter\n" + "\n".join(lines) + "\n"
-        self.send_response(200)
-        self.send_header("Content-Type", "text/plain; version=0.0.4")
-        self.end_headers()
-        self.wfile.write(body.encode())
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Keep quiet."""
+def made_text(n: int) -> str:
+    """Return twenty counters that grow with every scrape."""
+    lines = [f'made_{i}_total{{k="{i}"}} {n * (i + 1)}' for i in range(20)]
+    return "# HELP made_0_total How often.\n# TYPE made_0_total counter\n" + "\n".join(lines) + "\n"
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Iterator[Made]:
-    target = Made()
+def made(tmp_path: Path) -> Iterator[CountingTarget]:
+    target = CountingTarget(made_text)
     (tmp_path / "targets.json").write_text(json.dumps([{"targets": [target.address], "labels": {"job": "made"}}]))
     yield target
     target.close()
@@ -72,7 +43,7 @@ def numbers(found: dict[str, list[tuple[float, str]]]) -> list[float]:
 
 
 @pytest.mark.peer
-def test_a_real_prometheus_delivers_to_us(peers: Any, made: Made, tmp_path: Path, wait_until: Any) -> None:
+def test_a_real_prometheus_delivers_to_us(peers: Any, made: CountingTarget, tmp_path: Path) -> None:
     """What Prometheus scrapes is here with the same times and values, stale markers and descriptions too."""
     ours = peers.ours(tmp_path / "m.db")
     config = f"""
@@ -82,8 +53,8 @@ remote_write: [{{url: "{ours.url}/api/v1/write", queue_config: {{batch_send_dead
   metadata_config: {{send_interval: 1s}}}}]
 """
     theirs = peers.prometheus(tmp_path / "prometheus", config=config)
-    wait_until("samples arrive", lambda: len(samples(ours)) == 20 and len(numbers(samples(ours))) > 3)
-    wait_until("descriptions arrive", lambda: ours.api("metadata").get("made_0_total"))
+    until("samples arrive", lambda: len(samples(ours)) == 20 and len(numbers(samples(ours))) > 3)
+    until("descriptions arrive", lambda: ours.api("metadata").get("made_0_total"))
     up_to_s = samples(ours)[next(iter(samples(ours)))][-1][0]
 
     def until_then(peer: Any) -> dict[str, list[tuple[float, str]]]:
@@ -92,8 +63,8 @@ remote_write: [{{url: "{ours.url}/api/v1/write", queue_config: {{batch_send_dead
     assert until_then(ours) == until_then(theirs)
     # A target that is gone leaves stale markers there, and so here.
     made.close()
-    wait_until("it is stale there", lambda: theirs.api("query", query="made_0_total")["result"] == [])
-    wait_until("and here", lambda: ours.api("query", query="made_0_total")["result"] == [])
+    until("it is stale there", lambda: theirs.api("query", query="made_0_total")["result"] == [])
+    until("and here", lambda: ours.api("query", query="made_0_total")["result"] == [])
 
 
 def receiver(peers: Any, kind: str, data: Path, port: int | None = None) -> Any:
@@ -106,9 +77,7 @@ def receiver(peers: Any, kind: str, data: Path, port: int | None = None) -> Any:
 
 @pytest.mark.peer
 @pytest.mark.parametrize("kind", ["prometheus", "victoria", "ours"])
-def test_a_receiver_that_was_away_gets_everything(
-    peers: Any, made: Made, tmp_path: Path, wait_until: Any, kind: str
-) -> None:
+def test_a_receiver_that_was_away_gets_everything(peers: Any, made: CountingTarget, tmp_path: Path, kind: str) -> None:
     """Receiver down, we scrape, are killed and start again, receiver up: all is there, in order, and no more."""
     data = tmp_path / kind
     data.mkdir()
@@ -121,19 +90,19 @@ def test_a_receiver_that_was_away_gets_everything(
         return lambda: made.n >= n
 
     ours = peers.ours(tmp_path / "m.db", *arguments)
-    wait_until("the first samples arrive", lambda: len(samples(there)) == 20)
+    until("the first samples arrive", lambda: len(samples(there)) == 20)
     there.end()
-    wait_until("we scrape meanwhile", taken(made.n + 15))
+    until("we scrape meanwhile", taken(made.n + 15))
     ours.end(signal.SIGKILL)
     ours = peers.ours(tmp_path / "m.db", *arguments)
-    wait_until("and after a kill", taken(made.n + 15))
+    until("and after a kill", taken(made.n + 15))
     ours.end()
     ours = peers.ours(tmp_path / "m.db", *arguments)
-    wait_until("and after an end", taken(made.n + 5))
+    until("and after an end", taken(made.n + 5))
     there = receiver(peers, kind, data, port)
     mine = samples(ours)
     last = max(numbers(mine))
-    wait_until("all of it arrives", lambda: len(found := samples(there)) == 20 and max(numbers(found)) >= last)
+    until("all of it arrives", lambda: len(found := samples(there)) == 20 and max(numbers(found)) >= last)
     found = samples(there)
     assert numbers(found) == sorted(numbers(found))
     for key, rows in mine.items():

@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.loopback import CountingTarget, until
 
 from agentgauge.model.clock import SystemClock
 
@@ -34,31 +34,10 @@ def bomb() -> bytes:
     return gzip.compress(b"a 1\n" * 13_000_000, 1)
 
 
-class Target(http.server.ThreadingHTTPServer):
-    """A target on a free port that behaves as its path says; ``n`` counts the scrapes of ``/metrics``."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Answer)
-        self.n = 0
-        self.closing = threading.Event()
-        self.address = f"127.0.0.1:{self.server_port}"
-        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05})
-        self._thread.start()
-
-    def close(self) -> None:
-        self.closing.set()
-        self.shutdown()
-        self._thread.join()
-        self.server_close()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Let a scraper that gives up go quietly."""
-
-
 class Answer(http.server.BaseHTTPRequestHandler):
-    server: Target
+    """Behaves as the path says."""
+
+    server: CountingTarget
 
     def do_GET(self) -> None:
         answer: Callable[[], None] = getattr(self, f"answer_{self.path.strip('/')}")
@@ -66,7 +45,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
 
     def answer_metrics(self) -> None:
         self.server.n += 1
-        self._send(f"# TYPE good_total counter\ngood_total {self.server.n}\n".encode(), "text/plain; version=0.0.4")
+        self._send(self.server.text(self.server.n).encode(), "text/plain; version=0.0.4")
 
     def answer_html(self) -> None:
         self._send(b"<html><body>hello</body></html>", "text/html")
@@ -117,15 +96,6 @@ class Served:
         found = self.get("query", query=expr, **params)["result"]
         return [(item["metric"], float(item["value"][1])) for item in found]
 
-    def until(self, what: str, holds: Callable[[], Any]) -> Any:
-        deadline_ns = CLOCK.monotonic_ns() + LIMIT_S * 1e9
-        while CLOCK.monotonic_ns() < deadline_ns:
-            found = holds()
-            if found:
-                return found
-            threading.Event().wait(0.05)
-        pytest.fail(f"within {LIMIT_S} s never: {what}")
-
     def end(self, number: int = signal.SIGTERM) -> float:
         """Send a signal and return how many seconds the end took; the exit status is 0."""
         start_ns = CLOCK.monotonic_ns()
@@ -144,8 +114,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def target() -> Iterator[Target]:
-    started = Target()
+def target() -> Iterator[CountingTarget]:
+    started = CountingTarget(lambda n: f"# TYPE good_total counter\ngood_total {n}\n", Answer)
     yield started
     started.close()
 
@@ -172,7 +142,7 @@ def served(environment: dict[str, str], *arguments: str) -> Iterator[Served]:
         process.stdout.close()
 
 
-def test_bad_targets_cost_themselves_alone(environment: dict[str, str], target: Target) -> None:
+def test_bad_targets_cost_themselves_alone(environment: dict[str, str], target: CountingTarget) -> None:
     """HTML, garbage, a gzip bomb, an endless and a silent body: each down with its reason, the good one goes on."""
     kinds = {"html": "text/html", "garbage": "line 2", "bomb": "bytes", "endless": "within", "silent": "within"}
     addresses = [f"http://{target.address}/metrics", *(f"http://{target.address}/{kind}" for kind in kinds)]
@@ -188,19 +158,19 @@ def test_bad_targets_cost_themselves_alone(environment: dict[str, str], target: 
             errors = {item["labels"]["job"]: item["lastError"] for item in found if item["health"] == "down"}
             return all(part in errors.get(kind, "") for kind, part in kinds.items())
 
-        server.until("each bad target is down with its reason", reasons)
+        until("each bad target is down with its reason", reasons)
         before = target.n
-        server.until("the good target is scraped on", lambda: target.n > before + 4)
+        until("the good target is scraped on", lambda: target.n > before + 4)
         up = {labels["job"]: value for labels, value in server.query("up")}
         assert up == {**dict.fromkeys(kinds, 0.0), "metrics": 1.0, "agentgauge-server": 1.0}
         assert server.query("fine") == server.query("endless") == []
         assert server.end() < 2
 
 
-def test_a_restart_reads_back_and_leaves_no_ghosts(environment: dict[str, str], target: Target) -> None:
+def test_a_restart_reads_back_and_leaves_no_ghosts(environment: dict[str, str], target: CountingTarget) -> None:
     """What was scraped is there after a restart; what ended with the first server is stale, not alive for minutes."""
     with served(environment, "--target", target.address) as server:
-        server.until("samples are stored", lambda: server.query("good_total > 2"))
+        until("samples are stored", lambda: server.query("good_total > 2"))
         assert server.end(signal.SIGINT) < 2
     with served(environment) as server:
         assert server.query(f'good_total{{instance="{target.address}"}}') == []
@@ -211,7 +181,7 @@ def test_a_restart_reads_back_and_leaves_no_ghosts(environment: dict[str, str], 
         }
 
 
-def test_a_new_agent_is_found_and_a_gone_one_ends(environment: dict[str, str], target: Target) -> None:
+def test_a_new_agent_is_found_and_a_gone_one_ends(environment: dict[str, str], target: CountingTarget) -> None:
     """A discovery file is enough to be scraped; when it goes its series are stale."""
     folder = Path(environment["AGENTGAUGE_DISCOVERY_DIR"])
     with served(environment, "--no-self-scrape") as server:
@@ -219,12 +189,14 @@ def test_a_new_agent_is_found_and_a_gone_one_ends(environment: dict[str, str], t
         folder.mkdir(parents=True)
         announced = folder / f"{os.getpid()}-1.json"
         announced.write_text(json.dumps([{"targets": [target.address], "labels": {"job": "agentgauge"}}]))
-        server.until("the agent is seen", lambda: server.query("good_total"))
+        until("the agent is seen", lambda: server.query("good_total"))
         announced.unlink()
-        server.until("the agent is gone", lambda: not server.query("good_total or up"))
+        until("the agent is gone", lambda: not server.query("good_total or up"))
 
 
-def test_taken_port_and_taken_file_are_said_with_the_holder(environment: dict[str, str], target: Target) -> None:
+def test_taken_port_and_taken_file_are_said_with_the_holder(
+    environment: dict[str, str], target: CountingTarget
+) -> None:
     """A second server names who holds the file, and who holds the port, and what to do."""
 
     def refused(*arguments: str) -> str:
@@ -264,7 +236,7 @@ def test_other_names_and_other_origins_are_refused(environment: dict[str, str]) 
         assert status(server, Origin="http://grafana.lan") == 200
 
 
-def test_query_asks_server_file_and_url(environment: dict[str, str], target: Target) -> None:
+def test_query_asks_server_file_and_url(environment: dict[str, str], target: CountingTarget) -> None:
     """The three addresses answer alike; errors say the next step; a parse error has a caret under its column."""
 
     def query(*arguments: str, rc: int = 0, listen: str = "127.0.0.1:1") -> str:
@@ -276,7 +248,7 @@ def test_query_asks_server_file_and_url(environment: dict[str, str], target: Tar
         return done.stdout if rc == 0 else done.stderr
 
     with served(environment, "--target", target.address) as server:
-        server.until("samples are stored", lambda: server.query("good_total"))
+        until("samples are stored", lambda: server.query("good_total"))
         at = str(CLOCK.now_ms() / 1000)
         listen = server.url.removeprefix("http://")
         database = str(Path(environment["XDG_DATA_HOME"]) / "agentgauge" / "metrics.db")
@@ -300,7 +272,7 @@ def test_a_target_that_never_was_is_down_with_the_reason(environment: dict[str, 
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
         with served(environment, "--target", f"127.0.0.1:{port}", "--no-self-scrape") as server:
-            ((_, up),) = server.until("up is there", lambda: server.query("up"))
+            ((_, up),) = until("up is there", lambda: server.query("up"))
             assert up == 0
             (state,) = server.get("targets")["activeTargets"]
             assert "refused" in state["lastError"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +21,7 @@ from typing import Any
 
 import ollama
 import pytest
+from tests.loopback import free_port
 
 import agentgauge
 from agentgauge.demo.diary import Diary
@@ -210,12 +210,6 @@ def value_of(url: str, expr: str) -> float | None:
     except OSError:
         return None
     return float(found[-1]["value"][1]) if found else None
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def why(*arguments: str) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tests.conformance.differential.samples import Series, open_metrics
+from tests.loopback import free_port
 
 READY_WITHIN_S = 60.0
 
@@ -105,11 +105,3 @@ class Prometheus:
         self._connection.request("POST", path, urlencode(form), headers)
         answer: dict[str, Any] = json.loads(self._connection.getresponse().read())
         return answer
-
-
-def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import uvicorn
 from starlette.applications import Starlette
+from tests.loopback import free_port
 
 from agentgauge.backends.backend import Backend
 from agentgauge.backends.embedded import EmbeddedBackend
@@ -135,12 +136,6 @@ async def until_ready(url: str) -> None:
         else:
             return
     pytest.fail(f"{url} never answered")
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def start(stack: ExitStack, *line: str) -> None:
