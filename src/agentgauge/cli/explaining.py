@@ -66,7 +66,7 @@ def _print_agent(console: Console, agent: AgentAnswer, answer: Answer) -> None:
     for caveat in agent.caveats:
         console.print(Text(f"Note: {caveat}", "yellow"))
     _print_under(console, f"Where {seconds(agent.mean_s)} a task go", _parts_table(console, agent, answer.k))
-    if agent.slow is not None and agent.slow.gap_s > 0:
+    if agent.slow is not None:
         _print_under(console, _slow_title(agent.slow), _slow_table(console, agent.slow))
     lines = _waste_lines(agent)
     if lines:

@@ -103,7 +103,6 @@ def command(
         raise click.UsageError("--memory and --db exclude each other")
     features = split_list(enable_feature)
     switched_on(features)
-    rules_from_file(relabel)
     interval_s = checked_interval_s(interval)
     retention_ms = parse_duration_ms(retention, "--retention")
     scrapes = discovery or bool(targets or target_files)
@@ -116,7 +115,7 @@ def command(
         targets=split_list(targets),
         target_files=split_list(target_files),
         discovery_directory=discovery_directory(_environ(), os.getuid()) if discovery else "",
-        relabel_file=relabel,
+        rules=rules_from_file(relabel),
         honor_labels=honor_labels,
         interval_s=interval_s,
         scrape_timeout_s=min(interval_s, 10.0),

@@ -12,12 +12,12 @@ from urllib.parse import urljoin
 import aiohttp
 
 from agentgauge.doctor.facts import Answer, FoldedAt, LoadedModel, Ollama
+from agentgauge.expose.server import FOLDED_PATH
 
 TIMEOUT_S = 3.0
 MAX_BYTES = 8 << 20
 MAX_PLACES = 5
 MAX_PLACE_CHARACTERS = 300
-FOLDED_PATH = "debug/folded"
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -61,8 +61,8 @@ async def ask_ollama(http: aiohttp.ClientSession, url: str, *, named: bool) -> O
 
 async def ask_folded(http: aiohttp.ClientSession, url: str, instance: str) -> list[FoldedAt]:
     """Return what a target says of its folded labels, beside its metrics or below them; nothing when it does not."""
-    below = f"{url.rstrip('/')}/{FOLDED_PATH}"
-    for address in dict.fromkeys((urljoin(url, FOLDED_PATH), below)):
+    beside, below = urljoin(url, FOLDED_PATH.removeprefix("/")), url.rstrip("/") + FOLDED_PATH
+    for address in dict.fromkeys((beside, below)):
         try:
             said = (await _json(http, address))["folded"]
             return [FoldedAt(instance, str(one["metric"]), str(one["label"]), _places(one)) for one in said]

@@ -261,10 +261,11 @@ class LLMOperation:
     def asks_for_tools(self, n_calls: int) -> None:
         """Set how many tool calls the answer asks for, whether or not they are made."""
         with self.recorder.guard("llm_tool_calls"):
-            if whole(n_calls) is None:
+            number = whole(n_calls)
+            if number is None:
                 self.recorder.guard.refused("llm_tool_calls", f"cannot be counted: {n_calls!r}")
             else:
-                self.telling().n_tool_calls = int(n_calls)
+                self.telling().n_tool_calls = number
 
     def attempt(self, outcome: Literal["ok", "retried", "failed"]) -> None:
         """Count one HTTP attempt below this call; ``retried`` marks the time since the last one as thrown away."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agentgauge.errors import ConfigError
+from agentgauge.scrape.relabel import RelabelRule
 
 DEFAULT_LISTEN = "127.0.0.1:9095"
 DAY_MS = 86_400_000
@@ -36,7 +37,7 @@ class Config:
     targets: tuple[str, ...] = ()
     target_files: tuple[str, ...] = ()
     discovery_directory: str = ""
-    relabel_file: str = ""
+    rules: tuple[RelabelRule, ...] = ()
     honor_labels: bool = False
     interval_s: float = 5.0
     scrape_timeout_s: float = 5.0

@@ -36,7 +36,6 @@ from agentgauge.scrape.discovery import Discovery
 from agentgauge.scrape.ended import Ended
 from agentgauge.scrape.handover import Handover
 from agentgauge.scrape.loop import ScrapeLoop
-from agentgauge.scrape.relabel import rules_from_file
 from agentgauge.scrape.target import Limits, Target, target_from_address
 from agentgauge.server.allocator import keep_freed_memory
 from agentgauge.server.app import State, create_app
@@ -141,7 +140,7 @@ class _Running:
                 targets,
                 config.discovery_directory,
                 config.target_files,
-                rules=rules_from_file(config.relabel_file),
+                rules=config.rules,
                 honor_labels=config.honor_labels,
             ),
             clock,

@@ -111,7 +111,7 @@ def _retries(answer: AgentAnswer, found: Bottleneck) -> str:
 
 def _slow(slow: Decomposition | None) -> str:
     """Say what makes slow tasks slow, where a cause stands out."""
-    if slow is None or slow.after.n_tasks < LEAST_SLOW or slow.gap_s <= 0:
+    if slow is None or slow.after.n_tasks < LEAST_SLOW:
         return ""
     causes: dict[tuple[str, str], float] = {}
     for change in slow.changes:

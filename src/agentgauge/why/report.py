@@ -9,7 +9,7 @@ from agentgauge.model.series import StepMatrix
 from agentgauge.why.answer import MIN_SHARE, AgentAnswer, Answer, Part, Repeats, Waste
 from agentgauge.why.bottleneck import find_bottleneck, sentence
 from agentgauge.why.components import MODEL_PARTS, OWN, Key, called
-from agentgauge.why.decompose import Account, decompose
+from agentgauge.why.decompose import Account, Decomposition, decompose
 from agentgauge.why.facts import AgentFacts, facts_by_agent, seen_metrics
 from agentgauge.why.missing import what_is_missing
 from agentgauge.why.whatif import DOUBTS, LEAST_SHARE, doubt_about, waits_for, what_if
@@ -47,7 +47,7 @@ def _agent_answer(facts: AgentFacts, k: float) -> AgentAnswer:
         mean_s=mean_s,
         parts=tuple(parts),
         models=tuple(_models(tasks, per_task, solo, k, doubt)),
-        slow=decompose(facts.side("met"), facts.side("missed")),
+        slow=_slow(facts),
         waste=waste,
         doubt=doubt,
         caveats=tuple(_caveats(facts, tasks, doubt)),
@@ -56,6 +56,12 @@ def _agent_answer(facts: AgentFacts, k: float) -> AgentAnswer:
         sentence="",
     )
     return replace(answer, sentence=sentence(answer))
+
+
+def _slow(facts: AgentFacts) -> Decomposition | None:
+    """Split what slow tasks take longer; None where they do not: a threshold that was learned while they ran."""
+    found = decompose(facts.side("met"), facts.side("missed"))
+    return found if found is not None and found.gap_s > 0 else None
 
 
 def _part(

@@ -8,6 +8,7 @@ import inspect
 import threading
 from collections.abc import AsyncGenerator, Generator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -277,6 +278,16 @@ async def test_async_generator_closed_by_another_task(records: Recording) -> Non
     await anext(running)
     await asyncio.create_task(running.aclose())
     assert tasks(records, "stream") == {"cancelled": 1}
+
+
+@pytest.mark.parametrize(("said", "counted"), [(2, 2), (3.0, 3), (0, 0), (-1, 0), (None, 0), ("x", 0)])
+def test_tools_asked_for_are_counted_by_hand(said: Any, counted: int) -> None:
+    """What a client says of its model's answer counts; what is no number is refused alone, and the call is kept."""
+    with recording(strict=False) as records:
+        with ag.task(agent="a"), ag.llm_call(model="m") as call:
+            call.asks_for_tools(said)
+        assert value(records, "agent_llm_tool_calls_requested_total", agent="a", model="m") == counted
+        assert value(records, "agent_llm_calls_total", agent="a", model="m", status="success") == 1
 
 
 def test_explicit_operation_ends_once(records: Recording) -> None:

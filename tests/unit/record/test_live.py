@@ -7,6 +7,7 @@ import random
 import threading
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -149,10 +150,11 @@ def test_attempts_and_the_pauses_between_them_share_a_call(records: Recording, c
 
 
 @pytest.mark.parametrize("length", [None, "x", -1, float("nan")])
-def test_phases_that_are_no_times_cost_only_themselves(clock: FakeClock, length: object) -> None:
+def test_phases_that_are_no_times_cost_only_themselves(clock: FakeClock, length: Any) -> None:
     """What a host says of phases is counted where it can be; the call, its time and the next ones always are."""
+    fraction: Any = 0.25e9
     with recording(clock, strict=False) as records:
-        for phases in (Phases(decode_ns=length), Phases(decode_ns=0.25e9)):  # type: ignore[arg-type]
+        for phases in (Phases(decode_ns=length), Phases(decode_ns=fraction)):
             with ag.task(agent="a"), ag.llm_call(model="m") as call:
                 clock.advance(1)
                 call.phases(phases)

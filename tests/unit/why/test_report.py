@@ -128,6 +128,13 @@ def test_slow_tasks_are_explained() -> None:
     assert "Slow tasks (10 of 100) take 4.0 s longer, 4.0 s of it from more calls of web." in agent.sentence
 
 
+def test_slow_tasks_that_are_not_slower_need_no_explanation() -> None:
+    """Early tasks may miss a threshold that later ones raise: nothing is said of them."""
+    path = {**sides({("own", ""): 90.0}), **sides({("own", ""): 2.0}, "missed")}
+    calls = {**sides({("own", ""): 90.0}), **sides({("own", ""): 10.0}, "missed")}
+    assert one(path=path, calls=calls).slow is None
+
+
 def test_races_keep_the_lower_end_only() -> None:
     """Where the first of several wins there is no upper end, in the sentence, in the caveats, in JSON."""
     answer = reported(path=TOOL, calls=TOOL_CALLS, solo=TOOL_SOLO, doubts={("a", "race"): 3.0})

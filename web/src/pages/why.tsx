@@ -90,7 +90,7 @@ function AgentCard({ of, k }: { of: WhyAgent; k: number }) {
           {line}
         </p>
       ))}
-      {of.slow && of.slow.gap_seconds > 0 && <Slow slow={of.slow} />}
+      {of.slow && <Slow slow={of.slow} />}
     </section>
   )
 }
