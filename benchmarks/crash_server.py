@@ -4,24 +4,24 @@ A target here counts its scrapes; the server (``agentgauge serve``, with sealing
 all the time) scrapes it five times a second. What a query has answered was acknowledged: after each kill all of them
 must be there, each once, the file clean, and the next server answers with them.
 
-Usage: python benchmarks/crash_server.py --rounds 50
+Usage: python -m benchmarks.crash_server --rounds 50
 """
 
 from __future__ import annotations
 
 import argparse
-import http.server
 import json
 import random
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.request
 from pathlib import Path
 from typing import Any
+
+from tests.loopback import CountingTarget
 
 from agentgauge.model.labels import Matcher
 from agentgauge.store.check import check_store
@@ -40,40 +40,9 @@ sys.exit(main())
 """
 
 
-class Counting(http.server.ThreadingHTTPServer):
-    """A target whose counters all show how often it was scraped."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Answer)
-        self.n = 0
-        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop answering."""
-        self.shutdown()
-        self._thread.join()
-        self.server_close()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Let a scraper that was killed go quietly."""
-
-
-class _Answer(http.server.BaseHTTPRequestHandler):
-    server: Counting
-
-    def do_GET(self) -> None:
-        self.server.n += 1
-        body = "".join(f'seen_total{{i="{i}"}} {self.server.n}\n' for i in range(N_SERIES)).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "text/plain; version=0.0.4")
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Keep quiet."""
+def many_counters(n: int) -> str:
+    """Return counters that all show how often they were scraped."""
+    return "".join(f'seen_total{{i="{i}"}} {n}\n' for i in range(N_SERIES))
 
 
 def answer(url: str) -> set[int]:
@@ -84,10 +53,10 @@ def answer(url: str) -> set[int]:
     return {int(value) for _, value in found[0]["values"]} if found else set()
 
 
-def one_round(db: Path, target: Counting, rng: random.Random, answered: set[int]) -> float:
+def one_round(db: Path, target: CountingTarget, rng: random.Random, answered: set[int]) -> float:
     """Serve, watch, kill; add what was answered; return the seconds until the first answer."""
     line = [sys.executable, "-c", SERVER, "serve", "--listen", "127.0.0.1:0", "--db", str(db), "--no-discovery"]
-    line += ["--target", f"127.0.0.1:{target.server_port}", "--interval", "200ms"]
+    line += ["--target", target.address, "--interval", "200ms"]
     began = time.perf_counter()
     process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, bufsize=1)
     assert process.stdout is not None
@@ -148,7 +117,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    rng, target = random.Random(options.seed), Counting()
+    rng, target = random.Random(options.seed), CountingTarget(many_counters)
     answered: set[int] = set()
     n_samples, slowest_s = 0, 0.0
     try:

@@ -3,7 +3,7 @@
 A child appends rows and notes each in a file after ``append`` returned; it seals, merges, ages out and renumbers all
 the time, and a reader is open beside it. The parent kills it (SIGKILL), checks the file and goes on with it.
 
-Usage: python benchmarks/crash_store.py --rounds 200
+Usage: python -m benchmarks.crash_store --rounds 200
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Counters, buckets and gauges; every six hours a fortieth of the series ends and 
 last hour is asked for, every day the last day; one series shows its row's number, so every answer is checked. At the
 end the file and the memory of the last half must be flat.
 
-Usage: python benchmarks/soak_store.py [--days 30] [--series 2000] [--retention-days 7] [--step-s 15]
+Usage: python -m benchmarks.soak_store [--days 30] [--series 2000] [--retention-days 7] [--step-s 15]
 """
 
 from __future__ import annotations

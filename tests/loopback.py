@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -62,7 +63,9 @@ class CountingTarget(http.server.ThreadingHTTPServer):
         self.server_close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Let a scraper that ends go quietly."""
+        """Let a scraper that ends go quietly; what else fails is said."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 class CountedPage(http.server.BaseHTTPRequestHandler):

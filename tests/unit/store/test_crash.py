@@ -8,16 +8,17 @@ from pathlib import Path
 
 import pytest
 
-BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(280)
-@pytest.mark.parametrize(("script", "rounds"), [("crash_server.py", "6"), ("crash_store.py", "20")])
+@pytest.mark.parametrize(("script", "rounds"), [("crash_server", "6"), ("crash_store", "20")])
 def test_kills_lose_nothing(script: str, rounds: str) -> None:
     """A bounded run of the benchmarks, which kill the store's process 200 times and the server's 50 times."""
     done = subprocess.run(
-        [sys.executable, str(BENCHMARKS / script), "--rounds", rounds],
+        [sys.executable, "-m", f"benchmarks.{script}", "--rounds", rounds],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
