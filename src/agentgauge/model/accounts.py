@@ -23,7 +23,8 @@ _NOTHING: Mapping[Any, int] = MappingProxyType({})
 class TaskAccounts(NamedTuple):
     """The accounts of one finished task; integers only, nanoseconds and counts.
 
-    ``path_ns`` sums to the duration of a root task exactly; it is empty for a sub-agent.
+    ``path_ns`` sums to the duration of a root task exactly; it is empty for a sub-agent. ``path_calls`` has no phases:
+    the calls they are parts of count.
     """
 
     path_ns: Mapping[PathKey, int] = _NOTHING

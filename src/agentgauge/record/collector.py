@@ -56,9 +56,9 @@ def _add_histograms(metric: ClientMetric, family: Family, size: int, snapshot: S
         pairs = dict(zip(family.metric.labels, labels, strict=True))
         counts = list(accumulate(values[slot + 1 : slot + family.width]))
         for i, (bound, count) in enumerate(zip(bounds, counts, strict=True)):
-            exemplar = snapshot.exemplars.get(slot + 1 + i)
-            client_exemplar = _exemplar(exemplar, family.scale) if exemplar else None
-            metric.add_sample(f"{name}_bucket", {**pairs, "le": bound}, float(count), exemplar=client_exemplar)
+            bucket = slot + 1 + i
+            exemplar = _exemplar(snapshot.exemplar(bucket), family.scale) if bucket in snapshot.observed else None
+            metric.add_sample(f"{name}_bucket", {**pairs, "le": bound}, float(count), exemplar=exemplar)
         metric.add_sample(f"{name}_count", pairs, float(counts[-1]))
         metric.add_sample(f"{name}_sum", pairs, values[slot] / family.scale)
 

@@ -43,7 +43,7 @@ from agentgauge.record.fork import on_fork
 from agentgauge.record.guard import Guard
 from agentgauge.record.overflow import Overflow
 from agentgauge.record.places import Places
-from agentgauge.record.snapshot import Exemplar, Family, Snapshot
+from agentgauge.record.snapshot import Family, Observed, Snapshot
 
 LiveRow: TypeAlias = tuple[str, tuple[str, ...], int]
 """(metric name, label values, total) of something that grows between events; totals, not increments."""
@@ -102,7 +102,7 @@ class Ledger:
         self.serial = -1
         self.inside.clear()
         self.values: list[int] = []
-        self.exemplars: dict[int, Exemplar] = {}
+        self.observed: dict[int, Observed] = {}
         self.n_series = 0
         self.accounting_error_ns = 0
         self.folding = Folding(self.count_fold, self._limits)
@@ -181,6 +181,14 @@ class Ledger:
     def catch_up(self) -> None:
         """Run all that waits, and wait for what another thread is running; later, if this thread is inside."""
         self.apply(self._drain)
+
+    def in_order(self, commit: Callable[..., object], *args: Any) -> None:
+        """Run all that waits, then ``commit(*args)``, before this returns; not for a thread that is inside."""
+        self.apply(self._drain_before, commit, *args)
+
+    def _drain_before(self, commit: Callable[..., object], *args: Any) -> None:
+        self._drain()
+        commit(*args)
 
     def _drain(self) -> None:
         # Twice the batch: what was deferred may add to it.
@@ -320,7 +328,12 @@ class Ledger:
     def _copy(self) -> Snapshot:
         families = tuple(self.families.values())
         return Snapshot(
-            self.epoch, families, [len(family.keys) for family in families], self.values[:], self.exemplars.copy()
+            self.epoch,
+            families,
+            [len(family.keys) for family in families],
+            self.values[:],
+            self.observed.copy(),
+            self.clock.now_ms() - self.clock.monotonic_ns() // 1_000_000,
         )
 
     def describe(self) -> Iterator[Any]:

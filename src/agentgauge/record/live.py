@@ -7,47 +7,47 @@ here; nobody else reads the timelines.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import TYPE_CHECKING, Any
 
 from agentgauge.model.metrics import OTHER
 from agentgauge.record.concurrency import Concurrency
-from agentgauge.record.node import STATE_LABELS, STATES
+from agentgauge.record.node import Node
 from agentgauge.record.objectives import Objectives
-from agentgauge.record.timeline import Timeline
+from agentgauge.record.states import StateSeconds
+from agentgauge.record.timeline import OWN, Timeline
 
 if TYPE_CHECKING:
+    from agentgauge.model.accounts import PathKey
     from agentgauge.record.ledger import Ledger, LiveRow
-    from agentgauge.record.node import Node
     from agentgauge.record.objectives import SloSide
-
-LLM_AND_TOOL = 1 << STATES.index("llm") | 1 << STATES.index("tool")
-AT_FIRST = (*(1 << i for i in range(len(STATES))), LLM_AND_TOOL)
-"""States that exist at 0 as soon as an agent is seen, so that their first seconds show in ``rate()``."""
 
 
 class LiveTask:
-    """A root task while it runs: its timeline, its target and the branches open in it.
+    """A root task while it runs: its tree, its target and the branches open in it.
 
     ``branches``: id of a node -> lane -> (asyncio task, branch node). ``doubts``: why what-if intervals do not hold
-    for it.
+    for it. The others are there once it is open: ``agent`` as it is counted, ``paths`` what is known of its components.
     """
 
-    __slots__ = ("agent", "branches", "doubts", "limit_ns", "slo", "timeline")
+    __slots__ = ("agent", "branches", "doubts", "limit_ns", "paths", "root", "slo", "timeline")
 
-    def __init__(self, agent: str, timeline: Timeline, limit_ns: int | None) -> None:
-        self.agent = agent
-        self.timeline = timeline
-        self.limit_ns = limit_ns
+    agent: str
+    limit_ns: int | None
+    paths: Container[PathKey]
+    timeline: Timeline
+
+    def __init__(self) -> None:
+        self.root = Node(OWN)
         self.branches: dict[int, dict[int, tuple[Any, Node]]] = {}
-        self.slo: SloSide | None = None
+        self.slo: SloSide = "met"
         self.doubts: set[str] = set()
 
 
 class LiveTasks:
     """All running root tasks of a process, and the seconds of their states by agent.
 
-    Thread-safety: ``open``, ``start`` and ``end`` from any thread, finaliser or signal handler; the others are steps.
+    Thread-safety: ``start`` and ``end`` from any thread, finaliser or signal handler; the others are steps.
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -59,22 +59,22 @@ class LiveTasks:
 
     def _start_empty(self) -> None:
         self._open: set[LiveTask] = set()
-        self._seconds: dict[str, dict[int, int]] = {}
+        self._seconds: dict[str, StateSeconds] = {}
         self.concurrency = Concurrency()
 
-    def open(self, agent: str, t_ns: int, limit_s: float | None) -> LiveTask:
-        """Return a root task, running from now on."""
+    def open(self, task: LiveTask, agent: str, t_ns: int, limit_ns: int | None) -> None:
+        """Let a root task run from an instant on, as a step."""
         seconds = self._seconds.get(agent)
         if seconds is None:
-            seconds = self._seconds.setdefault(agent, dict.fromkeys(AT_FIRST, 0))
-        limit_ns = self.objectives.limit_ns(agent) if limit_s is None else round(limit_s * 1e9)
-        task = LiveTask(agent, Timeline(seconds, t_ns), limit_ns)
-        self._ledger.later(self._open.add, task)
-        return task
+            seconds = self._seconds[agent] = StateSeconds()
+        task.agent = agent
+        task.limit_ns = self.objectives.limit_ns(agent) if limit_ns is None else limit_ns
+        task.timeline = Timeline(seconds.by_leaves, t_ns, task.root)
+        self._open.add(task)
 
     def start(self, task: LiveTask, node: Node, t_ns: int) -> None:
         """Start a node of a task."""
-        self._ledger.later(task.timeline.start, node, t_ns)
+        self._ledger.later(_start, task, node, t_ns)
 
     def end(self, task: LiveTask, node: Node, t_ns: int) -> None:
         """End a node of a task."""
@@ -91,6 +91,7 @@ class LiveTasks:
         timeline = task.timeline
         timeline.end(timeline.root, t_ns)
         self._open.discard(task)
+        self._seconds[task.agent].bound()
         task.branches.clear()
         task.slo = self.objectives.side(task.agent, timeline.last_ns - timeline.root.start_ns, task.limit_ns)
 
@@ -101,13 +102,16 @@ class LiveTasks:
             task.timeline.advance(now_ns)
             if task.limit_ns is not None and now_ns - task.timeline.root.start_ns > task.limit_ns:
                 overdue[task.agent] = overdue.get(task.agent, 0) + 1
-        for agent, seconds_by_mask in list(self._seconds.items()):
-            for mask, state_ns in seconds_by_mask.items():
-                if mask:
-                    yield "agent_task_state_seconds_total", (agent, STATE_LABELS[mask]), state_ns
+        for agent, seconds in list(self._seconds.items()):
+            for label, state_ns in seconds.by_label().items():
+                yield "agent_task_state_seconds_total", (agent, label), state_ns
         for agent, n_tasks in overdue.items():
             yield "agent_tasks_overdue", (agent,), n_tasks
         is_admitted = self._ledger.folding.is_admitted
         for name, labels, total in self.concurrency.rows(now_ns):
             if labels[0] == OTHER or is_admitted("model", labels[0]):
                 yield name, labels, total
+
+
+def _start(task: LiveTask, node: Node, t_ns: int) -> None:
+    task.timeline.start(node, t_ns)

@@ -152,7 +152,8 @@ class LLMOperation:
         if live is not None and node is not None:
             node.key = key = ("llm", model)
             live.timeline.start(node, t_ns)
-            recorder.path_seen(live.agent, key)
+            if key not in live.paths:
+                recorder.paths.rows(live.agent, key)
         self._rows = recorder.llm_seen(self.agent, model)
         self._send(t_ns)
 
@@ -239,6 +240,8 @@ class LLMOperation:
             self._meter.change(-1, t_ns)
         self.model = name
         self._rows = self.recorder.llm_seen(self.agent, name)
+        if self.live is not None:
+            self.recorder.paths.rows(self.live.agent, ("llm", name))
         self._send(t_ns)
 
     def phases(self, phases: Phases) -> None:
@@ -343,8 +346,6 @@ class LLMOperation:
                 self._keep_fates(self.task, ended, told)
             if ended is not None:
                 recorder.commit_llm(self._span(ended, told, end_ns), self._rows)
-                if told.phases is not None and live is not None:
-                    recorder.start_phases(live.agent, self.model)
         except Exception as error:  # noqa: BLE001 -- the host never pays for our mistakes
             recorder.guard.failed("llm", error)
         finally:
@@ -389,8 +390,7 @@ class LLMOperation:
         if usage is not None:
             thrown_away = ended.status in {"error", "timeout"}
             fate = "retried" if thrown_away else "repeated" if repeated else "useful"
-            task.waste.add(self.model, "prompt", fate, _count(usage.prompt))
-            task.waste.add(self.model, "completion", fate, _count(usage.completion))
+            task.waste.spent(self.model, fate, _count(usage.prompt), _count(usage.completion))
 
     def _span(self, ended: Ended, told: Told, end_ns: int) -> LLMCall:
         task = self.task

@@ -19,7 +19,7 @@ from agentgauge.model.metrics import CALL_STATUSES
 from agentgauge.model.span import UNKNOWN_AGENT, ToolCall
 from agentgauge.record.once import abandon, close_once, end_of
 from agentgauge.record.outcome import ending, error_type
-from agentgauge.record.place import take_place
+from agentgauge.record.place import place_below, start_node
 from agentgauge.record.waste import fingerprint
 
 if TYPE_CHECKING:
@@ -60,16 +60,18 @@ class ToolOperation:
         self._result: int | None = None
         self._rows = recorder.tool_rows(self.agent, name)
         self.start_ns = recorder.clock.monotonic_ns()
-        self.live, self.node, self.lane = take_place(
-            recorder,
-            parent,
-            ("tool", name),
-            self.start_ns,
-            detached=detached,
-            counts=None if task is None else task.counts,
-        )
-        if race and self.live is not None:
-            self.live.doubts.add("race")
+        self.live, self.node, self.lane = place_below(recorder, parent, ("tool", name), detached=detached)
+        if self.live is not None:
+            if race:
+                self.live.doubts.add("race")
+            recorder.ledger.later(self._begin)
+
+    def _begin(self) -> None:
+        """Open the node and count the call for its task; a step of the ledger."""
+        if self.live is not None and self.node is not None:
+            start_node(self.recorder, self.live, self.node, self.start_ns)
+        if self.task is not None:
+            self.task.counts["tool"] += 1
 
     def arguments(self, *values: object, **named: object) -> None:
         """Tell what the tool was called with, to find calls that repeat; only a hash is kept."""
@@ -130,7 +132,9 @@ class WaitOperation:
         self._epoch = recorder.epoch
         self.task = None if parent is None else parent.task
         self.start_ns = recorder.clock.monotonic_ns()
-        self.live, self.node, self.lane = take_place(recorder, parent, (component, reason), self.start_ns)
+        self.live, self.node, self.lane = place_below(recorder, parent, (component, reason))
+        if self.live is not None and self.node is not None:
+            recorder.ledger.later(start_node, recorder, self.live, self.node, self.start_ns)
 
     def arguments(self, *values: object, **named: object) -> None:
         """Take what a decorated function was called with; waits are not compared."""

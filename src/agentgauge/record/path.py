@@ -13,9 +13,7 @@ from bisect import bisect_right
 from heapq import heappop, heappush
 from math import gcd, lcm
 from operator import attrgetter
-from typing import TYPE_CHECKING, TypeAlias
-
-from agentgauge.record.node import BranchNode
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from agentgauge.model.accounts import PathKey
@@ -33,13 +31,63 @@ CALLED = frozenset({"agent", "backoff", "client_wait", "llm", "retry", "tool", "
 _end_of = attrgetter("end_ns")
 
 
-def clip(root: Node) -> bool:
+class Walked(NamedTuple):
+    """What a finished tree shows, by (component, name): calls, nanoseconds on the path, nanoseconds alone."""
+
+    calls: dict[PathKey, int]
+    path_ns: dict[PathKey, int]
+    solo_ns: dict[PathKey, int]
+
+
+def walk(root: Node) -> Walked:
+    """Walk a finished tree, unclipped as it grew."""
+    in_turn = _walk_in_turn(root)
+    if in_turn is not None:
+        return in_turn
+    n_calls = calls(root)
+    clip(root)
+    return Walked(n_calls, path_seconds(root), solo_seconds(root))
+
+
+def _walk_in_turn(root: Node) -> Walked | None:
+    """Walk a tree in which one thing at a time was active, as most are; None for any other.
+
+    Path and time alone are then one: the time of each node without its children.
+    """
+    tallies: dict[PathKey, list[int]] = {root.key: [1, 0]}
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        until_ns, end_ns = node.start_ns, node.end_ns or 0
+        own_ns = end_ns - until_ns
+        for child in node.children or ():
+            child_end_ns = child.end_ns
+            if child_end_ns is None or not until_ns <= child.start_ns <= child_end_ns <= end_ns:
+                return None
+            until_ns = child_end_ns
+            length_ns = child_end_ns - child.start_ns
+            own_ns -= length_ns
+            if child.children:
+                stack.append(child)
+                length_ns = 0
+            tally = tallies.get(child.key)
+            if tally is None:
+                tallies[child.key] = [child.n_calls, length_ns]
+            else:
+                tally[0] += child.n_calls
+                tally[1] += length_ns
+        tallies[node.key][1] += own_ns
+    n_calls = {key: n for key, (n, _) in tallies.items() if n and key[0] in CALLED}
+    n_calls.setdefault(root.key, 1)
+    alone_ns = {key: duration_ns for key, (_, duration_ns) in tallies.items() if duration_ns}
+    return Walked(n_calls, alone_ns, alone_ns)
+
+
+def clip(root: Node) -> None:
     """Cut every node to its parent's interval, drop what is left empty, and sort children by their ends.
 
-    What is still open ends with its parent. Returns whether children never overlap: then one thing at a time was
-    active.
+    What is still open ends with its parent.
     """
-    in_turn = True
     stack = [root]
     while stack:
         node = stack.pop()
@@ -52,46 +100,10 @@ def clip(root: Node) -> bool:
             child.end_ns = last_ns if child.end_ns is None else min(child.end_ns, last_ns)
             if child.end_ns > child.start_ns:
                 kept.append(child)
+                if child.children:
+                    stack.append(child)
         kept.sort(key=_end_of)
         node.children = kept
-        until_ns = first_ns
-        for child in kept:
-            if child.start_ns < until_ns:
-                in_turn = False
-            until_ns = child.end_ns or 0
-            if child.children:
-                stack.append(child)
-    return in_turn
-
-
-def path_and_solo(root: Node) -> tuple[dict[PathKey, int], dict[PathKey, int]]:
-    """Clip a finished tree and return its path seconds and its seconds alone, in nanoseconds.
-
-    Where one thing at a time was active both are the time of each node without its children.
-    """
-    if clip(root):
-        exclusive = exclusive_seconds(root)
-        return exclusive, exclusive
-    return path_seconds(root), solo_seconds(root)
-
-
-def exclusive_seconds(root: Node) -> dict[PathKey, int]:
-    """Return the nanoseconds of each (component, name) without its children's, from a clipped tree."""
-    seconds: dict[PathKey, int] = {}
-    stack = [root]
-    while stack:
-        node = stack.pop()
-        left_ns = (node.end_ns or 0) - node.start_ns
-        for child in node.children or ():
-            length_ns = (child.end_ns or 0) - child.start_ns
-            left_ns -= length_ns
-            if child.children:
-                stack.append(child)
-            else:
-                seconds[child.key] = seconds.get(child.key, 0) + length_ns
-        if left_ns:
-            seconds[node.key] = seconds.get(node.key, 0) + left_ns
-    return seconds
 
 
 def path_seconds(root: Node) -> dict[PathKey, int]:
@@ -230,7 +242,7 @@ def calls(root: Node) -> dict[PathKey, int]:
     stack = [root]
     while stack:
         for child in stack.pop().children or ():
-            if child.key[0] in CALLED and not isinstance(child, BranchNode):
+            if child.key[0] in CALLED and child.n_calls:
                 counts[child.key] = counts.get(child.key, 0) + 1
             if child.children:
                 stack.append(child)

@@ -18,16 +18,8 @@ Place: TypeAlias = "tuple[LiveTask | None, Node | None, int]"
 """(root task, node, lane); the first two are None outside any task."""
 
 
-def take_place(
-    recorder: Recorder,
-    parent: Enclosing | None,
-    key: PathKey,
-    t_ns: int,
-    *,
-    detached: bool = False,
-    counts: dict[str, int] | None = None,
-) -> Place:
-    """Start a node for an operation below its parent; ``counts`` (component -> calls) is its task's.
+def place_below(recorder: Recorder, parent: Enclosing | None, key: PathKey, *, detached: bool = False) -> Place:
+    """Return the place of an operation below its parent; ``start_node`` is the step that opens it.
 
     A detached one stands below nothing: its time enters neither partition.
     """
@@ -35,13 +27,11 @@ def take_place(
     live = None if parent is None else parent.live
     if live is None or parent is None:
         return None, None, lane
-    node = Node(key, None if detached else node_below(recorder, parent, live, lane))
-    recorder.ledger.later(_start, recorder, live, node, t_ns, counts)
-    return live, node, lane
+    return live, Node(key, None if detached else node_below(recorder, parent, live, lane)), lane
 
 
-def _start(recorder: Recorder, live: LiveTask, node: Node, t_ns: int, counts: dict[str, int] | None) -> None:
+def start_node(recorder: Recorder, live: LiveTask, node: Node, t_ns: int) -> None:
+    """Open a node, and its accounts when its component is new; a step of the ledger."""
     live.timeline.start(node, t_ns)
-    if counts is not None:
-        counts[node.key[0]] += 1
-    recorder.path_seen(live.agent, node.key)
+    if node.key not in live.paths:
+        recorder.paths.rows(live.agent, node.key)

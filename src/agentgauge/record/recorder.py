@@ -9,15 +9,15 @@ from __future__ import annotations
 from bisect import bisect_left
 from threading import get_ident
 
-from agentgauge.model.accounts import PathKey, TaskAccounts
+from agentgauge.model.accounts import TaskAccounts
 from agentgauge.model.clock import Clock
-from agentgauge.model.metrics import CALL_STATUSES, OTHER, PHASES, SLO_SIDES, TASK_STATUSES
+from agentgauge.model.metrics import CALL_STATUSES, OTHER, SLO_SIDES, TASK_STATUSES
 from agentgauge.model.span import LLMCall, Phases, Span, Task, TokenUsage, ToolCall
 from agentgauge.record.amounts import MAX_AMOUNT, elapsed_ns, whole
 from agentgauge.record.ledger import Ledger
 from agentgauge.record.live import LiveTasks
+from agentgauge.record.paths import Paths
 from agentgauge.record.rows import LLMRows, TaskRows, ToolRows
-from agentgauge.record.snapshot import Exemplar
 
 NO_ACCOUNTS = TaskAccounts()
 
@@ -28,12 +28,6 @@ TASK_STATUS_INDEX = {status: index for index, status in enumerate(TASK_STATUSES)
 ERROR_INDEX = CALL_STATUS_INDEX["error"]
 FAILURE_INDEX = TASK_STATUS_INDEX["failure"]
 """What a status that is none counts as."""
-
-PHASES_WITHIN = frozenset(PHASES) - {"client_wait"}
-"""Phases that are no calls of their own: those of their model count."""
-
-MAX_KNOWN = 10_000
-"""Path components a recorder remembers to have made; names beyond are looked up again each time."""
 
 MAX_ID_CHARACTERS = 128 - len("task_id") - len("trace_id")
 """OpenMetrics allows an exemplar 128 characters of names and values."""
@@ -62,7 +56,7 @@ class Recorder:
         self._llm: dict[tuple[str, str], LLMRows] = {}
         self._tools: dict[tuple[str, str], ToolRows] = {}
         self._tasks: dict[tuple[str, str], TaskRows] = {}
-        self._paths: set[tuple[str, str, str]] = set()
+        self.paths = Paths(self.ledger)
         self._good_ids = ("", "")
 
     @property
@@ -78,9 +72,9 @@ class Recorder:
             ledger = self.ledger
             if get_ident() in ledger.inside:
                 # One queue with its end, which would else find nothing running and leave the gauge one too high.
-                ledger.later(self._start_task, agent, agent_type)
+                ledger.later(self.task_seen, agent, agent_type)
             else:
-                ledger.apply(self._start_task, agent, agent_type)
+                ledger.apply(self.task_seen, agent, agent_type)
             return self._tasks.get((agent, agent_type))
         except Exception as error:  # noqa: BLE001 -- the host never pays for our mistakes
             self.guard.failed("task", error)
@@ -109,14 +103,6 @@ class Recorder:
             self.guard.failed("tool", error)
             return None
         return rows
-
-    def path_started(self, agent: str, component: str, name: str) -> None:
-        """Make the accounts of a path component at 0, on both slo sides, long before its first task ends."""
-        try:
-            if (agent, component, name) not in self._paths:
-                self.ledger.apply(self._start_path, agent, component, name)
-        except Exception as error:  # noqa: BLE001 -- the host never pays for our mistakes
-            self.guard.failed("task", error)
 
     # -- at its end ---------------------------------------------------------------------------------------------
 
@@ -182,19 +168,11 @@ class Recorder:
             rows = self._llm_rows(agent, model)
         return rows
 
-    def path_seen(self, agent: str, key: PathKey) -> None:
-        """Make both slo sides of a path component at 0; only inside a commit of the ledger."""
-        component, name = key
-        if (agent, component, name) not in self._paths:
-            self._start_path(agent, component, name)
-
-    def start_phases(self, agent: str, model: str) -> None:
-        """Make both slo sides of a model's phases at 0; only inside a commit of the ledger."""
-        if (agent, "phases", model) not in self._paths:
-            for phase in PHASES:
-                self._start_path(agent, phase, model)
-            if len(self._paths) < MAX_KNOWN:
-                self._paths.add((agent, "phases", model))
+    def task_seen(self, agent: str, agent_type: str) -> TaskRows:
+        """Count a task as running like ``task_started``; only inside a commit of the ledger."""
+        rows = self._tasks.get((agent, agent_type)) or self._task_rows(agent, agent_type)
+        self.ledger.values[rows.active] += 1
+        return rows
 
     def commit_task(self, task: Task, accounts: TaskAccounts, rows: TaskRows | None) -> None:
         """Count a finished task; only inside a commit of the ledger, where ``record_task`` would put it off."""
@@ -208,25 +186,6 @@ class Recorder:
             self.guard.failed("add", error)
 
     # -- commits: under the ledger's lock --------------------------------------------------------------------------
-
-    def _start_task(self, agent: str, agent_type: str) -> None:
-        rows = self._task_rows(agent, agent_type)
-        self.ledger.values[rows.active] += 1
-
-    def _start_path(self, agent: str, component: str, name: str) -> None:
-        self.ledger.slot("agent_task_solo_seconds_total", (agent, component, name))
-        if component in {"llm", "tool"}:
-            self.ledger.slot("agent_repeated_calls_total", (agent, component, name))
-        if component == "llm":
-            # Phases are told when a call is over, too late for ``rate`` to see their first seconds.
-            for phase in PHASES:
-                self._start_path(agent, phase, name)
-        for side in SLO_SIDES:
-            self.ledger.slot("agent_task_path_seconds_total", (agent, component, name, side))
-            if component not in PHASES_WITHIN:
-                self.ledger.slot("agent_task_path_calls_total", (agent, component, name, side))
-        if len(self._paths) < MAX_KNOWN:
-            self._paths.add((agent, component, name))
 
     def _commit_llm(self, call: LLMCall, rows: LLMRows | None) -> None:
         if rows is None:
@@ -384,18 +343,19 @@ class Recorder:
             self._add_accounts(task, accounts, duration_ns, rows)
 
     def _add_accounts(self, task: Task, accounts: TaskAccounts, duration_ns: int | None, rows: TaskRows) -> None:
-        agent, side = rows.agent, accounts.slo
+        agent, side = rows.agent, SLO_SIDES.index(accounts.slo)
+        known, paths, add = self.paths.of(agent), self.paths.rows, self._add_amount
         if task.is_root and duration_ns is not None:
             self.ledger.values[rows.root_seconds] += duration_ns
-            for (component, name), part_ns in accounts.path_ns.items():
-                self._add_named("agent_task_path_seconds_total", (agent, component, name, side), part_ns)
+            for key, part_ns in accounts.path_ns.items():
+                add("accounts", (known.get(key) or paths(agent, key)).seconds[side], part_ns)
             rows.path_error_ns += sum(accounts.path_ns.values()) - duration_ns
             if rows.path_error_ns:
                 self._report_path_error()
-        for (component, name), n_calls in accounts.path_calls.items():
-            self._add_named("agent_task_path_calls_total", (agent, component, name, side), n_calls)
-        for (component, name), part_ns in accounts.solo_ns.items():
-            self._add_named("agent_task_solo_seconds_total", (agent, component, name), part_ns)
+        for key, n_calls in accounts.path_calls.items():
+            add("accounts", (known.get(key) or paths(agent, key)).calls[side], n_calls)
+        for key, part_ns in accounts.solo_ns.items():
+            add("accounts", (known.get(key) or paths(agent, key)).solo, part_ns)
         for (component, name), n_calls in accounts.repeated.items():
             self._add_named("agent_repeated_calls_total", (agent, component, name), n_calls)
         for (model, token_type, fate), n_tokens in accounts.fates.items():
@@ -418,12 +378,12 @@ class Recorder:
 
     def _keep_exemplar(self, bucket: int, value: int, span: LLMCall | ToolCall | Task) -> None:
         """Keep an observation with its ids; one that OpenMetrics does not allow is left out, never cut."""
-        ids = (span.task_id, span.trace_id)
-        if ids != self._good_ids:
-            if not (_is_id(ids[0]) and _is_id(ids[1]) and len(ids[0]) + len(ids[1]) <= MAX_ID_CHARACTERS):
+        task_id, trace_id = span.task_id, span.trace_id
+        if (task_id, trace_id) != self._good_ids:
+            if not (_is_id(task_id) and _is_id(trace_id) and len(task_id) + len(trace_id) <= MAX_ID_CHARACTERS):
                 return
-            self._good_ids = ids  # a task's calls follow each other
-        self.ledger.exemplars[bucket] = Exemplar(*ids, value, self.clock.now_ms())
+            self._good_ids = (task_id, trace_id)  # a task's calls follow each other
+        self.ledger.observed[bucket] = (task_id, trace_id, value, span.end_ns)
 
     def _refused(self, where: str, *facts: object) -> None:
         self.guard.refused(where, f"cannot be counted: {facts!r}")
@@ -477,7 +437,7 @@ class Recorder:
                 self.ledger.count_fold("agent_tasks_total", "series")
                 pair = (OTHER, OTHER)
             rows = self._tasks.get(pair) or self._tasks.setdefault(pair, TaskRows(self.ledger, *pair))
-            self._start_path(rows.agent, "own", "")
+            self.paths.rows(rows.agent, ("own", ""))
         return rows
 
 

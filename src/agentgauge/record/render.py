@@ -10,7 +10,7 @@ https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from itertools import accumulate
 
 from agentgauge.record.snapshot import Exemplar, Family, Snapshot
@@ -42,7 +42,7 @@ class Renderer:
             if size:
                 page = self._page(family)
                 yield page.header(open_metrics)
-                yield from page.pieces(snapshot, size, snapshot.exemplars if open_metrics else {})
+                yield from page.pieces(snapshot, size, with_exemplars=open_metrics and bool(snapshot.observed))
 
     def _page(self, family: Family) -> Page:
         page = self._pages.get(family.metric.name)
@@ -75,7 +75,7 @@ class Page:
         unit = f"# UNIT {name} seconds\n" if name.endswith("_seconds") else ""
         return f"# HELP {name} {row.help.translate(_ESCAPES)}\n# TYPE {name} {row.type}\n{unit}"
 
-    def pieces(self, snapshot: Snapshot, size: int, exemplars: Mapping[int, Exemplar]) -> Iterator[str]:
+    def pieces(self, snapshot: Snapshot, size: int, *, with_exemplars: bool) -> Iterator[str]:
         """Yield the lines of the first ``size`` series."""
         step = max(1, PIECE_LINES // self.family.n_lines)
         for first in range(0, size, step):
@@ -84,8 +84,8 @@ class Page:
                 self._extend(last)
             if not self.family.bounds:
                 yield self._numbers(snapshot.values, first, last)
-            elif exemplars:
-                yield self._histograms_with_exemplars(snapshot.values, first, last, exemplars)
+            elif with_exemplars:
+                yield self._histograms_with_exemplars(snapshot, first, last)
             else:
                 yield self._histograms(snapshot.values, first, last)
 
@@ -112,21 +112,19 @@ class Page:
             lines.append(template.replace("\0", labels) % (*counts, counts[-1], text(values[slot])))
         return "".join(lines)
 
-    def _histograms_with_exemplars(
-        self, values: list[int], first: int, last: int, exemplars: Mapping[int, Exemplar]
-    ) -> str:
+    def _histograms_with_exemplars(self, snapshot: Snapshot, first: int, last: int) -> str:
         """Draw histograms line by line where a bucket has an exemplar."""
         width, scale = self.family.width, self.family.scale
         lines = []
         for i in range(first, last):
-            text = self._histograms(values, i, i + 1)
+            text = self._histograms(snapshot.values, i, i + 1)
             slot = self.family.starts[i] + 1
-            found = [(j, exemplars[slot + j]) for j in range(width - 1) if slot + j in exemplars]
+            found = [j for j in range(width - 1) if slot + j in snapshot.observed]
             if found:
                 # A label value cannot hold a bare newline, so lines are lines.
                 rows = text.split("\n")
-                for j, exemplar in found:
-                    rows[j] += _exemplar_text(exemplar, scale)
+                for j in found:
+                    rows[j] += _exemplar_text(snapshot.exemplar(slot + j), scale)
                 text = "\n".join(rows)
             lines.append(text)
         return "".join(lines)

@@ -11,22 +11,24 @@ from threading import get_ident
 from typing import TYPE_CHECKING
 
 from agentgauge.model.accounts import TaskAccounts
-from agentgauge.model.metrics import OTHER, TASK_STATUSES
+from agentgauge.model.metrics import TASK_STATUSES
 from agentgauge.model.span import Task
+from agentgauge.record.amounts import whole
 from agentgauge.record.lane import current_lane
+from agentgauge.record.live import LiveTask
 from agentgauge.record.once import abandon, close_once, end_of
 from agentgauge.record.outcome import ending, error_type
-from agentgauge.record.path import calls, path_and_solo
-from agentgauge.record.place import take_place
+from agentgauge.record.path import walk
+from agentgauge.record.place import place_below, start_node
 from agentgauge.record.timeline import MAX_NODES
 from agentgauge.record.waste import Waste
 
 if TYPE_CHECKING:
     from agentgauge.model.span import TaskStatus
     from agentgauge.record.context import Enclosing
-    from agentgauge.record.live import LiveTask
     from agentgauge.record.node import Node
     from agentgauge.record.recorder import Recorder
+    from agentgauge.record.rows import TaskRows
 
 
 class TaskOperation:
@@ -76,16 +78,26 @@ class TaskOperation:
         self.waste = Waste()
         self.live: LiveTask | None
         self.node: Node | None
-        self._rows = recorder.task_started(agent, self.agent_type)
+        self._rows: TaskRows | None = None
         self.start_ns = recorder.clock.monotonic_ns()
         if outer is None:
             self.lane = current_lane()
-            self.live = recorder.live.open(self._rows.agent if self._rows else OTHER, self.start_ns, slo_s)
-            self.node = self.live.timeline.root
+            self.live = LiveTask()
+            self.node = self.live.root
         else:
-            key = ("agent", agent)
-            self.live, self.node, self.lane = take_place(recorder, parent, key, self.start_ns, detached=detached)
+            self.live, self.node, self.lane = place_below(recorder, parent, ("agent", agent), detached=detached)
+        recorder.ledger.later(self._begin, None if slo_s is None else _limit_ns(recorder, slo_s))
         self._open = True
+
+    def _begin(self, limit_ns: int | None) -> None:
+        """Count the task as running and open its tree, or its node in that of another; a step of the ledger."""
+        recorder, live, node = self.recorder, self.live, self.node
+        self._rows = rows = recorder.task_seen(self.agent, self.agent_type)
+        if self.is_root and live is not None:
+            live.paths = recorder.paths.of(rows.agent)
+            recorder.live.open(live, rows.agent, self.start_ns, limit_ns)
+        elif live is not None and node is not None:
+            start_node(recorder, live, node, self.start_ns)
 
     @property
     def task(self) -> TaskOperation:
@@ -109,11 +121,11 @@ class TaskOperation:
             if not self.is_root or self.live is None:
                 self._finish_inner(status, error_type, end_ns)
                 return
-            ledger.later(self.recorder.live.close, self.live, end_ns)
             if get_ident() in ledger.inside:
+                ledger.later(self.recorder.live.close, self.live, end_ns)
                 ledger.later(self._settle, status, error_type, True)
             else:
-                ledger.catch_up()
+                ledger.in_order(self.recorder.live.close, self.live, end_ns)
                 self._settle(status, error_type)
         except Exception as error:  # noqa: BLE001 -- the host never pays for our mistakes
             self.recorder.guard.failed("task", error)
@@ -132,16 +144,15 @@ class TaskOperation:
         """Walk the finished tree and record the task; outside the lock, its tree is frozen."""
         assert self.live is not None, "BUG: only root tasks settle"
         timeline = self.live.timeline
-        n_calls = calls(timeline.root)
-        path_ns, solo_ns = path_and_solo(timeline.root)
+        walked = walk(timeline.root)
         accounts = TaskAccounts(
-            path_ns=path_ns,
-            path_calls=n_calls,
-            solo_ns=solo_ns,
+            path_ns=walked.path_ns,
+            path_calls=walked.calls,
+            solo_ns=walked.solo_ns,
             fates=self.waste.fates(success=status == "success"),
             repeated=self.waste.repeated,
             doubts=(*self.live.doubts, "capped") if timeline.n_nodes >= MAX_NODES else self.live.doubts,
-            slo=self.live.slo or "met",
+            slo=self.live.slo,
         )
         # The timeline's instants, not the operation's: they never run back, so the path sums to them exactly.
         self.start_ns = timeline.root.start_ns
@@ -173,3 +184,12 @@ class TaskOperation:
 
     def __del__(self) -> None:
         abandon(self)
+
+
+def _limit_ns(recorder: Recorder, slo_s: float) -> int | None:
+    """Return how long a task may take as given with it; None, refused, when that is no length of time."""
+    limit_ns = whole(slo_s * 1e9) if isinstance(slo_s, (int, float)) else None
+    if not limit_ns:
+        recorder.guard.refused("slo", f"slo_s must be a positive number of seconds, not {slo_s!r}")
+        return None
+    return limit_ns

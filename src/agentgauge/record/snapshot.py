@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from agentgauge.model.metrics import Metric
 from agentgauge.record.buckets import scale_of
@@ -34,6 +34,10 @@ class Family:
         self.starts: list[int] = []
 
 
+Observed: TypeAlias = tuple[str, str, int, int]
+"""An observation that has ids: (task id, trace id, value in ledger integers, when on the monotonic clock in ns)."""
+
+
 class Exemplar(NamedTuple):
     """The last observation of a bucket that has ids, either of which may be empty; value in ledger integers."""
 
@@ -51,14 +55,21 @@ class Snapshot(NamedTuple):
     """All counts at one instant.
 
     Shapes: ``sizes[i]`` is the number of series of ``families[i]`` at that instant; ``values`` the flat list.
-    ``exemplars`` maps the slot of a bucket to its last exemplar.
+    ``observed`` maps the slot of a bucket to its last observation with ids; ``zero_ms`` is the wall clock, in
+    milliseconds, at which the monotonic clock read 0.
     """
 
     epoch: int
     families: Sequence[Family]
     sizes: Sequence[int]
     values: list[int]
-    exemplars: Mapping[int, Exemplar]
+    observed: Mapping[int, Observed]
+    zero_ms: int
+
+    def exemplar(self, slot: int) -> Exemplar:
+        """Return the exemplar of the bucket in this slot, which must have one."""
+        task_id, trace_id, value, t_ns = self.observed[slot]
+        return Exemplar(task_id, trace_id, value, self.zero_ms + t_ns // 1_000_000)
 
 
 def since(before: Snapshot, after: Snapshot) -> Snapshot:
@@ -72,4 +83,4 @@ def since(before: Snapshot, after: Snapshot) -> Snapshot:
             for start in family.starts[: known.get(id(family), 0)]:
                 for slot in range(start, start + family.width):
                     values[slot] -= before.values[slot]
-    return Snapshot(after.epoch, after.families, after.sizes, values, after.exemplars)
+    return after._replace(values=values)

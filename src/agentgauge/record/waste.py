@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from agentgauge.model.metrics import TOKEN_TYPES
+
 if TYPE_CHECKING:
     from agentgauge.model.accounts import FateKey, PathKey
 
@@ -52,7 +54,7 @@ class Waste:
     __slots__ = ("_seen", "_tokens", "repeated")
 
     def __init__(self) -> None:
-        self._tokens: dict[tuple[str, str, str], int] = {}
+        self._tokens: dict[tuple[str, str], list[int]] = {}
         self._seen: set[tuple[str, str, int, int]] | None = None
         self.repeated: dict[PathKey, int] = {}
 
@@ -68,18 +70,21 @@ class Waste:
             self._seen.add(call)
         return False
 
-    def add(self, model: str, token_type: str, fate: str, n_tokens: int) -> None:
-        """Add tokens of a finished call; ``fate`` holds if the task succeeds."""
-        if n_tokens > 0:
-            key = (model, token_type, fate)
-            self._tokens[key] = self._tokens.get(key, 0) + n_tokens
+    def spent(self, model: str, fate: str, prompt: int, completion: int) -> None:
+        """Add the tokens of a finished call; ``fate`` holds if the task succeeds."""
+        tokens = self._tokens.get((model, fate))
+        if tokens is None:
+            self._tokens[model, fate] = [prompt, completion]
+        else:
+            tokens[0] += prompt
+            tokens[1] += completion
 
     def fates(self, *, success: bool) -> dict[FateKey, int]:
         """Return the tokens by fate, now that the task is over: all of them failed where it did."""
-        if success:
-            return self._tokens
         fates: dict[FateKey, int] = {}
-        for (model, token_type, _), n_tokens in self._tokens.items():
-            key = (model, token_type, "failed_task")
-            fates[key] = fates.get(key, 0) + n_tokens
+        for (model, fate), tokens in self._tokens.items():
+            for token_type, n_tokens in zip(TOKEN_TYPES, tokens, strict=True):
+                if n_tokens:
+                    key = (model, token_type, fate if success else "failed_task")
+                    fates[key] = fates.get(key, 0) + n_tokens
         return fates

@@ -10,8 +10,9 @@ from fractions import Fraction
 
 import pytest
 
-from agentgauge.record.node import STATE_LABELS, STATES, Node
-from agentgauge.record.path import clip, exclusive_seconds, path_and_solo, path_seconds, solo_seconds
+from agentgauge.record.node import Node
+from agentgauge.record.path import calls, clip, path_seconds, solo_seconds, walk
+from agentgauge.record.states import MAX_KNOWN, StateSeconds, state_label
 from agentgauge.record.timeline import Timeline
 
 UNIT = 1_000
@@ -50,22 +51,22 @@ def replayed(root: Work, chance: random.Random, unit: int = 1) -> tuple[Timeline
         events.append((late, order if late == round(work.start * unit) else tie - 1, 1, work))
         parents.update((id(child), work) for child in work.children)
     events.sort(key=lambda event: event[:3])
-    seconds: dict[int, int] = {}
-    timeline = Timeline(seconds, round(root.start * unit))
+    seconds = StateSeconds()
+    timeline = Timeline(seconds.by_leaves, round(root.start * unit))
     detached = 0
     for t_ns, _, is_end, work in events:
         if work is root:
             nodes[id(root)] = timeline.root
             if is_end:
                 timeline.end(timeline.root, t_ns)
-                frozen = dict(seconds)
+                frozen = dict(seconds.by_label())
         elif is_end:
             detached += timeline.end(nodes[id(work)], t_ns)
         else:
             parent = None if work.detached else nodes[id(parents[id(work)])]
             nodes[id(work)] = Node((work.component, work.name), parent)
             timeline.start(nodes[id(work)], t_ns)
-    return timeline, {STATE_LABELS[mask]: ns for mask, ns in frozen.items() if ns}, detached
+    return timeline, {label: ns for label, ns in frozen.items() if ns}, detached
 
 
 def grown(work: Work, parent: Node | None, unit: int = 1) -> Node:
@@ -109,7 +110,7 @@ def swept(root: Work) -> tuple[Counter[str], Counter[tuple[str, str]]]:
             and work.end >= end
             and not any(child.start <= start and child.end >= end for child in work.children)
         ]
-        coarse = {STATES[Node((work.component, work.name)).index] for work in leaves}
+        coarse = {state_label(Node((work.component, work.name)).leaf) for work in leaves}
         states["+".join(sorted(coarse))] += int(end - start)
         fine = {(work.component, work.name) for work in leaves}
         if len(fine) == 1:
@@ -301,21 +302,43 @@ def test_solo_seconds_equal_a_sweep() -> None:
         assert {key: ns for key, ns in solo_seconds(root).items() if ns} == expected, seed
 
 
+def in_turn(work: Work) -> bool:
+    """Tell whether works follow each other inside their parents, in the order they are drawn."""
+    until = work.start
+    for child in work.children:
+        if not until <= child.start <= child.end <= work.end or not in_turn(child):
+            return False
+        until = child.end
+    return True
+
+
 def test_the_short_way_is_right_where_it_is_taken() -> None:
-    """Where nothing overlaps, path and solo seconds are the exclusive ones; elsewhere the full walk is taken."""
+    """A walk of an unclipped tree is calls, path and time alone, whether or not works follow each other."""
     n_in_turn = 0
     for seed in SEEDS:
         tree = random_tree(random.Random(seed), early=True)
-        tree.children = tree.children[: 1 + seed % 2]
+        tree.children = sorted(tree.children[: 1 + seed % 3], key=lambda child: child.start)
+        n_in_turn += in_turn(tree)
         root = grown(tree, None)
-        in_turn = clip(root)
-        path = {key: ns for key, ns in path_seconds(root).items() if ns}
-        solo = {key: ns for key, ns in solo_seconds(root).items() if ns}
-        if in_turn:
-            n_in_turn += 1
-            assert exclusive_seconds(root) == path == solo, seed
-        assert path_and_solo(root) == ((path, solo) if in_turn else (path_seconds(root), solo_seconds(root))), seed
+        n_calls = calls(root)
+        clip(root)
+        found = walk(grown(tree, None))
+        assert found.calls == n_calls, seed
+        for seconds, expected in ((found.path_ns, path_seconds(root)), (found.solo_ns, solo_seconds(root))):
+            assert {k: ns for k, ns in seconds.items() if ns} == {k: ns for k, ns in expected.items() if ns}, seed
     assert n_in_turn > 100
+
+
+def test_counts_of_leaves_stay_few_in_a_process_that_nobody_scrapes() -> None:
+    """Past a thousand combinations they are added up by label; nothing is lost."""
+    seconds = StateSeconds()
+    timeline = Timeline(seconds.by_leaves, 0)
+    for t_ns in range(1, 2 * MAX_KNOWN):
+        timeline.start(Node(("tool", "t"), timeline.root), t_ns)
+    assert len(seconds.by_leaves) > MAX_KNOWN
+    seconds.bound()
+    assert len(seconds.by_leaves) == 0
+    assert {label: ns for label, ns in seconds.by_label().items() if ns} == {"own": 1, "tool": 2 * MAX_KNOWN - 2}
 
 
 def test_live_states_equal_a_sweep() -> None:
@@ -349,8 +372,8 @@ def test_detached_work_is_what_outlives_its_parent() -> None:
 
 def test_scrapes_between_events_change_nothing() -> None:
     """Advancing at random instants leaves every sum as it is."""
-    seconds: dict[int, int] = {}
-    timeline = Timeline(seconds, 0)
+    seconds = StateSeconds()
+    timeline = Timeline(seconds.by_leaves, 0)
     call = Node(("llm", "m"), timeline.root)
     timeline.advance(3)
     timeline.start(call, 5)
@@ -358,13 +381,12 @@ def test_scrapes_between_events_change_nothing() -> None:
         timeline.advance(t_ns)
     timeline.end(call, 10)
     timeline.end(timeline.root, 12)
-    assert {STATE_LABELS[mask]: ns for mask, ns in seconds.items()} == {"own": 7, "llm": 5, "": 0}
+    assert {label: ns for label, ns in seconds.by_label().items() if ns} == {"own": 7, "llm": 5}
 
 
 def test_a_clock_that_runs_back_is_held() -> None:
     """Events before the last one count at the last one: nothing is negative."""
-    seconds: dict[int, int] = {}
-    timeline = Timeline(seconds, 10)
+    timeline = Timeline(StateSeconds().by_leaves, 10)
     call = Node(("llm", "m"), timeline.root)
     timeline.start(call, 20)
     timeline.end(call, 5)
@@ -376,8 +398,8 @@ def test_a_clock_that_runs_back_is_held() -> None:
 def test_work_beyond_the_cap_falls_to_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
     """Past the limit of spans a task stays exact, only coarser."""
     monkeypatch.setattr("agentgauge.record.timeline.MAX_NODES", 3)
-    seconds: dict[int, int] = {}
-    timeline = Timeline(seconds, 0)
+    seconds = StateSeconds()
+    timeline = Timeline(seconds.by_leaves, 0)
     for i in range(4):
         call = Node(("tool", "t"), timeline.root)
         timeline.start(call, i * 10)
@@ -389,7 +411,7 @@ def test_work_beyond_the_cap_falls_to_its_parent(monkeypatch: pytest.MonkeyPatch
 
 def test_depth_costs_no_recursion() -> None:
     """Depth costs no stack."""
-    timeline = Timeline({}, 0)
+    timeline = Timeline(StateSeconds().by_leaves, 0)
     node = timeline.root
     for i in range(5_000):
         node = Node(("tool", "t"), node)

@@ -209,6 +209,17 @@ def test_slo_sides(records: Recording, clock: FakeClock) -> None:
     assert path["c", "own", "", "missed"] == 9_000_000_000
 
 
+@pytest.mark.parametrize("nonsense", ["1 s", float("nan"), float("inf"), -1, 0])
+def test_a_target_that_is_no_length_of_time_is_refused(records: Recording, clock: FakeClock, nonsense: Any) -> None:
+    """The task is measured all the same, against its agent's objective."""
+    records.recorder.live.objectives.set({"a": 1})
+    with ag.task(agent="a", slo_s=nonsense):
+        clock.advance(2)
+    assert taken(records, "agent_task_path_seconds_total")["a", "own", "", "missed"] == 2_000_000_000
+    assert taken(records, "agentgauge_record_errors_total") == {("slo",): 1}
+    assert taken(records, "agent_active_count") == {}
+
+
 def test_overdue_tasks_show_while_they_run(records: Recording, clock: FakeClock) -> None:
     """A running task past its objective is overdue until it ends."""
     records.recorder.live.objectives.set({"a": 5})

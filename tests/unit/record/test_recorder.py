@@ -13,6 +13,7 @@ from agentgauge.model.accounts import TaskAccounts
 from agentgauge.model.metrics import CALL_STATUSES, OTHER, TASK_STATUSES
 from agentgauge.model.span import LLMCall, Phases, Task, TokenUsage, ToolCall
 from agentgauge.record.recorder import Recorder
+from agentgauge.testing import FakeClock
 
 S = 1_000_000_000
 
@@ -73,7 +74,7 @@ def test_every_closed_value_exists_at_zero_from_first_sight():
     for side in ("met", "missed"):
         assert counts["agent_task_path_seconds_total", "a", "own", "", side] == 0
     assert counts["agent_task_duration_seconds_count", "a"] == 0
-    recorder.path_started("a", "tool", "t")
+    recorder.ledger.apply(recorder.paths.rows, "a", ("tool", "t"))
     assert counts_of(recorder)["agent_task_path_calls_total", "a", "tool", "t", "missed"] == 0
 
 
@@ -192,10 +193,20 @@ def test_exemplars_that_cannot_stand_are_left_out():
     for odd in ('"', "\\", "\n", "\ud800", "ü"):
         recorder.record(ToolCall("a", "t", "success", 0, S, task_id=odd))
     recorder.record(ToolCall("a", "t", "success", 0, 50 * S, task_id="id", trace_id="tr"))
-    assert [exemplar.labels() for exemplar in recorder.ledger.exemplars.values()] == [
-        {"task_id": "id", "trace_id": "tr"}
-    ]
+    snapshot = recorder.ledger.snapshot()
+    assert [snapshot.exemplar(slot).labels() for slot in snapshot.observed] == [{"task_id": "id", "trace_id": "tr"}]
     assert counts_of(recorder)["agent_tool_latency_seconds_count", "a", "t"] == 7
+
+
+def test_an_exemplar_tells_when_its_call_ended():
+    """Not when a batch was worked off or a scrape came: the wall clock at the call's end."""
+    clock = FakeClock(start_ms=1_000_000)
+    recorder = Recorder(clock=clock)
+    clock.advance(2)
+    recorder.record(ToolCall("a", "t", "success", 0, 2 * S, task_id="id"))
+    clock.advance(30)
+    snapshot = recorder.ledger.snapshot()
+    assert [snapshot.exemplar(slot).t_ms for slot in snapshot.observed] == [1_002_000]
 
 
 names = st.one_of(st.sampled_from(["a", "b", "c"]), st.none(), st.text(max_size=200), st.binary(max_size=3))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import random
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -102,7 +102,7 @@ class Machine:
     now: int = 0
 
     def __post_init__(self) -> None:
-        self.timeline = Timeline({}, 0)
+        self.timeline = Timeline(defaultdict(int), 0)
         self._events: list[tuple[int, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._free = self.kind.slots

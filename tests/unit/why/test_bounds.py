@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 from tests.unit.why.programs import GRAIN, Key, Kind, Machine, keys_of, random_program
 
-from agentgauge.record.path import path_and_solo
+from agentgauge.record.path import walk
 from agentgauge.why.whatif import waits_for, what_if
 
 ROUNDING_NS = 16
@@ -42,7 +42,7 @@ def measured(kind: Kind, n_programs: int, n_keys: int = 1, seed: int = 0) -> Tal
         program = random_program(chance, kind)
         machine = Machine(kind)
         duration_ns = machine.run(program)
-        path, solo = path_and_solo(machine.timeline.root)
+        _, path, solo = walk(machine.timeline.root)
         assert sum(path.values()) == duration_ns
         keys = sorted(keys_of(program))
         chosen = {chance.choice(keys)} if n_keys == 1 else set(chance.sample(keys, min(n_keys, len(keys))))
