@@ -191,10 +191,11 @@ class Ledger:
         commit(*args)
 
     def _drain(self) -> None:
-        # Twice the batch: what was deferred may add to it.
+        # Twice the batch: what was deferred may add to it, and so may an operation that nobody held but its first step.
         self._run(self._batch)
         if self._deferred:
             self._run(self._deferred)
+        if self._batch:
             self._run(self._batch)
 
     def _run(self, waiting: deque[tuple[Callable[..., object], tuple[Any, ...]]]) -> None:
