@@ -13,23 +13,26 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 PathKey: TypeAlias = tuple[str, str]
 """(component, name), as the path table of the time accounting has them; ``("own", "")`` is the task's own code."""
 
+PathPart: TypeAlias = tuple[int, int, int]
+"""What one component has of a task: calls, nanoseconds on the critical path, nanoseconds in which only it was active.
+
+A phase has no calls: the call it is a part of counts.
+"""
+
 FateKey: TypeAlias = tuple[str, str, str]
 """(model, token_type, fate)."""
 
 
-_NOTHING: Mapping[Any, int] = MappingProxyType({})
+_NOTHING: Mapping[Any, Any] = MappingProxyType({})
 
 
 class TaskAccounts(NamedTuple):
     """The accounts of one finished task; integers only, nanoseconds and counts.
 
-    ``path_ns`` sums to the duration of a root task exactly; it is empty for a sub-agent. ``path_calls`` has no phases:
-    the calls they are parts of count.
+    What the parts have on the path sums to the duration of a root task exactly; a sub-agent has no parts.
     """
 
-    path_ns: Mapping[PathKey, int] = _NOTHING
-    path_calls: Mapping[PathKey, int] = _NOTHING
-    solo_ns: Mapping[PathKey, int] = _NOTHING
+    parts: Mapping[PathKey, PathPart] = _NOTHING
     detached_ns: int = 0
     doubts: Collection[str] = ()
     fates: Mapping[FateKey, int] = _NOTHING

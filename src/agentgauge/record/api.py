@@ -1,7 +1,4 @@
-"""The recording API: tasks, LLM calls and tool calls, as blocks, decorators and explicit operations.
-
-The one default ``Recorder`` of a process lives here, made on first use, replaceable for tests.
-"""
+"""The recording API: tasks, LLM calls and tool calls, as blocks, decorators and explicit operations."""
 
 from __future__ import annotations
 
@@ -11,14 +8,13 @@ from typing import Any, Literal, TypeVar, overload
 from agentgauge.model.metrics import OTHER
 from agentgauge.model.span import UNKNOWN_AGENT, UNKNOWN_MODEL
 from agentgauge.record.context import CURRENT
+from agentgauge.record.default import default_recorder, use_recorder
 from agentgauge.record.guard import Guard
 from agentgauge.record.limit import limit
 from agentgauge.record.llm import LLMOperation
 from agentgauge.record.measure import Measured
 from agentgauge.record.operation import ToolOperation, WaitOperation
-from agentgauge.record.overhead import started
 from agentgauge.record.propagate import propagate
-from agentgauge.record.recorder import Recorder
 from agentgauge.record.run import TaskOperation
 
 __all__ = [
@@ -35,16 +31,6 @@ __all__ = [
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_RECORDERS: list[Recorder] = []
-"""The recorder in use, last; those it stands in for (tests) before it."""
-
-
-def default_recorder() -> Recorder:
-    """Return the recorder of this process, made on first use."""
-    if not _RECORDERS:
-        _RECORDERS.append(Recorder())
-    return _RECORDERS[-1]
 
 
 def current_task() -> TaskOperation | None:
@@ -63,16 +49,6 @@ def current_task() -> TaskOperation | None:
 def guard() -> Guard:
     """Return the fence of the recorder in use: what integrations report their own failures to."""
     return default_recorder().guard
-
-
-def use_recorder(recorder: Recorder) -> Callable[[], None]:
-    """Record into another recorder until the returned function is called."""
-    _RECORDERS.append(recorder)
-
-    def restore() -> None:
-        _RECORDERS.remove(recorder)
-
-    return restore
 
 
 @overload
@@ -111,23 +87,10 @@ def task(
         detached: whether a task inside another is left to itself, so that the outer one's time holds none of it.
         trace_id: an id of the host's tracing, for exemplars.
     """
-
-    def begin(name: str) -> TaskOperation:
-        return started(
-            default_recorder(),
-            TaskOperation,
-            CURRENT.get(),
-            _name(agent, name or UNKNOWN_AGENT),
-            _name(agent_type, ""),
-            trace_id=trace_id,
-            slo_s=slo_s,
-            detached=detached,
-        )
-
     if callable(agent):
-        function, agent = agent, ""
-        return Measured(begin)(function)
-    return Measured(begin)
+        return Measured(TaskOperation, "", UNKNOWN_AGENT)(agent)
+    facts = (_name(agent_type), trace_id, slo_s, detached)
+    return Measured(TaskOperation, _name(agent), UNKNOWN_AGENT, *facts)
 
 
 @overload
@@ -148,16 +111,9 @@ def llm_call(model: Any = "", *, race: bool = False, detached: bool = False) -> 
         race: whether it runs against others and only the first counts: the task's what-if gets no upper bound.
         detached: whether the task does not wait for it.
     """
-
-    def begin(name: str) -> LLMOperation:
-        parent = CURRENT.get()
-        named = _name(model, UNKNOWN_MODEL)
-        return started(default_recorder(), LLMOperation, parent, named, race=race, detached=detached)
-
     if callable(model):
-        function, model = model, ""
-        return Measured(begin)(function)
-    return Measured(begin)
+        return Measured(LLMOperation, "", UNKNOWN_MODEL)(model)
+    return Measured(LLMOperation, _name(model), UNKNOWN_MODEL, race, detached)
 
 
 @overload
@@ -183,16 +139,9 @@ def tool_call(name: Any = "", *, race: bool = False, detached: bool = False) -> 
         race: whether it runs against others and only the first counts: the task's what-if gets no upper bound.
         detached: whether the task does not wait for it.
     """
-
-    def begin(function_name: str) -> ToolOperation:
-        parent = CURRENT.get()
-        tool_name = _name(name, function_name or "unknown")
-        return started(default_recorder(), ToolOperation, parent, tool_name, race=race, detached=detached)
-
     if callable(name):
-        function, name = name, ""
-        return Measured(begin)(function)
-    return Measured(begin)
+        return Measured(ToolOperation, "", "unknown")(name)
+    return Measured(ToolOperation, _name(name), "unknown", race, detached)
 
 
 def wait(reason: str, *, component: Literal["wait", "backoff", "client_wait"] = "wait") -> Measured[WaitOperation]:
@@ -207,18 +156,14 @@ def wait(reason: str, *, component: Literal["wait", "backoff", "client_wait"] = 
         reason: what is waited for; one of few.
         component: ``backoff`` for the sleep between attempts, ``client_wait`` for a call held back in this process.
     """
-
-    def begin(_: str) -> WaitOperation:
-        return started(default_recorder(), WaitOperation, CURRENT.get(), _name(reason, "unknown"), component)
-
-    return Measured(begin)
+    return Measured(WaitOperation, _name(reason) or "unknown", "unknown", component)
 
 
-def _name(given: object, default: str) -> str:
-    """Return a name as it can be counted: the default for none, ``__other__`` for what is no text."""
+def _name(given: object) -> str:
+    """Return a name as it can be counted: empty for none, ``__other__`` for what is no text."""
     if isinstance(given, str):
-        return given or default
+        return given
     if not given:
-        return default
+        return ""
     guard().refused("name", f"a name must be a str, not {type(given).__name__}")
     return OTHER

@@ -27,8 +27,8 @@ _STEPPED: ContextVar[Node | None] = ContextVar("agentgauge_stepped", default=Non
 def node_below(recorder: Recorder, parent: Enclosing, task: LiveTask, lane: int) -> Node | None:
     """Return the node that an operation of this lane stands below: the parent's, or its branch for the lane."""
     node = parent.node
-    if node is None:
-        return None
+    if node is None or (parent.lane == lane and not task.branches):
+        return node
     branches = task.branches.get(id(node))
     if parent.lane == lane:
         if branches:

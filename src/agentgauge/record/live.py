@@ -84,7 +84,11 @@ class LiveTasks:
         """End a node, as a step."""
         detached_ns = task.timeline.end(node, t_ns)
         if detached_ns:
-            self._ledger.values_add("agent_detached_seconds_total", (task.agent,), detached_ns)
+            self.detached(task, detached_ns)
+
+    def detached(self, task: LiveTask, duration_ns: int) -> None:
+        """Count work outside its parent, as a step."""
+        self._ledger.values_add("agent_detached_seconds_total", (task.agent,), duration_ns)
 
     def close(self, task: LiveTask, t_ns: int) -> None:
         """End a root task, as a step: from now on its tree does not change."""

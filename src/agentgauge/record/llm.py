@@ -101,7 +101,6 @@ class LLMOperation:
         recorder: Recorder,
         parent: Enclosing | None,
         model: str,
-        *,
         race: bool = False,
         detached: bool = False,
         read_model: Callable[[], str] | None = None,
@@ -337,7 +336,9 @@ class LLMOperation:
             told = self.told or NOTHING
             if live is not None and self.node is not None:
                 was_counting = self.node.end_ns is None
-                recorder.live.ended(live, self.node, end_ns)
+                detached_ns = live.timeline.end(self.node, end_ns)
+                if detached_ns:
+                    recorder.live.detached(live, detached_ns)
                 if was_counting and ended is not None:
                     self._tile(self.node, told)
             if self._meter is not None and ended is not None and told.usage is not None:

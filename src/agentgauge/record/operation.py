@@ -48,7 +48,7 @@ class ToolOperation:
     )
 
     def __init__(
-        self, recorder: Recorder, parent: Enclosing | None, name: str, *, race: bool = False, detached: bool = False
+        self, recorder: Recorder, parent: Enclosing | None, name: str, race: bool = False, detached: bool = False
     ) -> None:
         self._open = True
         self.recorder = recorder
@@ -68,8 +68,11 @@ class ToolOperation:
 
     def _begin(self) -> None:
         """Open the node and count the call for its task; a step of the ledger."""
-        if self.live is not None and self.node is not None:
-            start_node(self.recorder, self.live, self.node, self.start_ns)
+        live, node = self.live, self.node
+        if live is not None and node is not None:
+            live.timeline.start(node, self.start_ns)
+            if node.key not in live.paths:
+                self.recorder.paths.rows(live.agent, node.key)
         if self.task is not None:
             self.task.counts["tool"] += 1
 
@@ -94,9 +97,11 @@ class ToolOperation:
 
     def _end(self, end_ns: int, status: CallStatus, error_type: str) -> None:
         """End the node, look whether the call repeats an earlier one, count the span; a step of the ledger."""
-        recorder, task = self.recorder, self.task
-        if self.live is not None and self.node is not None:
-            recorder.live.ended(self.live, self.node, end_ns)
+        recorder, task, live, node = self.recorder, self.task, self.live, self.node
+        if live is not None and node is not None:
+            detached_ns = live.timeline.end(node, end_ns)
+            if detached_ns:
+                recorder.live.detached(live, detached_ns)
         if task is None:
             span = ToolCall(self.agent, self.name, status, self.start_ns, end_ns, error_type)
         else:

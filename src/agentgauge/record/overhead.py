@@ -37,13 +37,13 @@ _thread_ns = SystemClock.thread_ns
 _ticks = count().__next__
 
 
-def started(recorder: Recorder, kind: Callable[..., T], *args: Any, **named: Any) -> T:
+def started(kind: Callable[..., T], recorder: Recorder, *facts: Any) -> T:
     """Make an operation; once in a while, measure what that costs, the block around it included."""
     if _ticks() % STRIDE != OFFSET:
-        return kind(recorder, *args, **named)
+        return kind(recorder, *facts)
     frame_ns, clock_ns = calibrated()
     start_ns = _thread_ns()
-    operation = kind(recorder, *args, **named)
+    operation = kind(recorder, *facts)
     note(recorder.ledger, "record", (_thread_ns() - start_ns - clock_ns + frame_ns) * STRIDE)
     return operation
 

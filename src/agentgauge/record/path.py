@@ -13,16 +13,16 @@ from bisect import bisect_right
 from heapq import heappop, heappush
 from math import gcd, lcm
 from operator import attrgetter
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from agentgauge.model.accounts import PathKey
+    from agentgauge.model.accounts import PathKey, PathPart
     from agentgauge.record.node import Node
 
 Weight: TypeAlias = "tuple[int, int]"
 """A share as (numerator, denominator): exact, and without the import that ``Fraction`` costs."""
 
-Parts: TypeAlias = "dict[tuple[PathKey, int], int]"
+Shares: TypeAlias = "dict[tuple[PathKey, int], int]"
 """(component and name, denominator) -> sum of numerator times nanoseconds."""
 
 CALLED = frozenset({"agent", "backoff", "client_wait", "llm", "retry", "tool", "wait"})
@@ -31,30 +31,24 @@ CALLED = frozenset({"agent", "backoff", "client_wait", "llm", "retry", "tool", "
 _end_of = attrgetter("end_ns")
 
 
-class Walked(NamedTuple):
-    """What a finished tree shows, by (component, name): calls, nanoseconds on the path, nanoseconds alone."""
-
-    calls: dict[PathKey, int]
-    path_ns: dict[PathKey, int]
-    solo_ns: dict[PathKey, int]
-
-
-def walk(root: Node) -> Walked:
-    """Walk a finished tree, unclipped as it grew."""
+def walk(root: Node) -> dict[PathKey, PathPart]:
+    """Return what each (component, name) has of a finished tree, unclipped as it grew."""
     in_turn = _walk_in_turn(root)
     if in_turn is not None:
         return in_turn
     n_calls = calls(root)
     clip(root)
-    return Walked(n_calls, path_seconds(root), solo_seconds(root))
+    path_ns, solo_ns = path_seconds(root), solo_seconds(root)
+    keys = n_calls.keys() | path_ns.keys() | solo_ns.keys()
+    return {key: (n_calls.get(key, 0), path_ns.get(key, 0), solo_ns.get(key, 0)) for key in keys}
 
 
-def _walk_in_turn(root: Node) -> Walked | None:
+def _walk_in_turn(root: Node) -> dict[PathKey, PathPart] | None:
     """Walk a tree in which one thing at a time was active, as most are; None for any other.
 
     Path and time alone are then one: the time of each node without its children.
     """
-    tallies: dict[PathKey, list[int]] = {root.key: [1, 0]}
+    tallies: dict[PathKey, list[int]] = {root.key: [0, 0]}
     stack = [root]
     while stack:
         node = stack.pop()
@@ -77,10 +71,10 @@ def _walk_in_turn(root: Node) -> Walked | None:
                 tally[0] += child.n_calls
                 tally[1] += length_ns
         tallies[node.key][1] += own_ns
-    n_calls = {key: n for key, (n, _) in tallies.items() if n and key[0] in CALLED}
-    n_calls.setdefault(root.key, 1)
-    alone_ns = {key: duration_ns for key, (_, duration_ns) in tallies.items() if duration_ns}
-    return Walked(n_calls, alone_ns, alone_ns)
+    parts = {key: (n if key[0] in CALLED else 0, ns, ns) for key, (n, ns) in tallies.items()}
+    _, own_ns, _ = parts[root.key]
+    parts[root.key] = (1, own_ns, own_ns)
+    return parts
 
 
 def clip(root: Node) -> None:
@@ -111,7 +105,7 @@ def path_seconds(root: Node) -> dict[PathKey, int]:
 
     They sum to the root's duration. Keys that are in the tree but not on the path are absent.
     """
-    parts: Parts = {}
+    parts: Shares = {}
     stack: list[tuple[Node, Weight]] = [(root, (1, 1))]
     while stack:
         node, weight = stack.pop()
@@ -122,7 +116,7 @@ def path_seconds(root: Node) -> dict[PathKey, int]:
     return _whole(parts)
 
 
-def _step(node: Node, weight: Weight, parts: Parts) -> dict[int, tuple[Node, Weight]]:
+def _step(node: Node, weight: Weight, parts: Shares) -> dict[int, tuple[Node, Weight]]:
     """Charge a node's own time and return its children on the path, each once, with their shares."""
     children = node.children or []
     ends = [child.end_ns or 0 for child in children]
@@ -162,12 +156,12 @@ def _sum(a: Weight, b: Weight) -> Weight:
     return numerator // common, denominator // common
 
 
-def _add(parts: Parts, node: Node, weight: Weight, duration_ns: int) -> None:
+def _add(parts: Shares, node: Node, weight: Weight, duration_ns: int) -> None:
     key = (node.key, weight[1])
     parts[key] = parts.get(key, 0) + weight[0] * duration_ns
 
 
-def _whole(parts: Parts) -> dict[PathKey, int]:
+def _whole(parts: Shares) -> dict[PathKey, int]:
     """Round to integers that keep the sum: floors, then the missing units to the largest fractions, ties by key."""
     base = lcm(*{denominator for _, denominator in parts})
     exact: dict[PathKey, int] = {}

@@ -7,9 +7,10 @@ error; the rest of the span still counts. It knows no operations and no contexts
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Mapping
 from threading import get_ident
 
-from agentgauge.model.accounts import TaskAccounts
+from agentgauge.model.accounts import PathKey, PathPart, TaskAccounts
 from agentgauge.model.clock import Clock
 from agentgauge.model.metrics import CALL_STATUSES, OTHER, SLO_SIDES, TASK_STATUSES
 from agentgauge.model.span import LLMCall, Phases, Span, Task, TokenUsage, ToolCall
@@ -118,14 +119,14 @@ class Recorder:
     def record_llm(self, call: LLMCall, rows: LLMRows | None = None) -> None:
         """Count a finished LLM call."""
         try:
-            self.ledger.apply(self._commit_llm, call, rows)
+            self.ledger.apply(self.commit_llm, call, rows)
         except Exception as error:  # noqa: BLE001 -- the host never pays for our mistakes
             self.guard.failed("llm", error)
 
     def record_tool(self, call: ToolCall, rows: ToolRows | None = None) -> None:
         """Count a finished tool call."""
         try:
-            self.ledger.apply(self._commit_tool, call, rows)
+            self.ledger.apply(self.commit_tool, call, rows)
         except Exception as error:  # noqa: BLE001 -- the host never pays for our mistakes
             self.guard.failed("tool", error)
 
@@ -146,20 +147,9 @@ class Recorder:
             was_started: whether ``task_started`` counted it as running in this process (imported spans were not).
         """
         try:
-            self.ledger.apply(self._commit_task, task, accounts or NO_ACCOUNTS, rows, was_started)
+            self.ledger.apply(self.commit_task, task, accounts or NO_ACCOUNTS, rows, was_started)
         except Exception as error:  # noqa: BLE001 -- the host never pays for our mistakes
             self.guard.failed("task", error)
-
-    def commit_llm(self, call: LLMCall, rows: LLMRows | None) -> None:
-        """Count a finished LLM call; only inside a commit of the ledger."""
-        self._commit_llm(call, rows)
-
-    def commit_tool(self, call: ToolCall, rows: ToolRows | None) -> None:
-        """Count a finished tool call; only inside a commit of the ledger."""
-        try:
-            self._commit_tool(call, rows)
-        except Exception as error:  # noqa: BLE001 -- the host never pays for our mistakes
-            self.guard.failed("tool", error)
 
     def llm_seen(self, agent: str, model: str) -> LLMRows | None:
         """Return the rows of an agent's model like ``llm_rows``; only inside a commit of the ledger."""
@@ -174,10 +164,6 @@ class Recorder:
         self.ledger.values[rows.active] += 1
         return rows
 
-    def commit_task(self, task: Task, accounts: TaskAccounts, rows: TaskRows | None) -> None:
-        """Count a finished task; only inside a commit of the ledger, where ``record_task`` would put it off."""
-        self._commit_task(task, accounts, rows, True)
-
     def add(self, name: str, labels: tuple[str, ...], amount: int) -> None:
         """Add to a counter or gauge of METRICS by name, in ledger integers (nanoseconds, tokens, counts)."""
         try:
@@ -187,7 +173,8 @@ class Recorder:
 
     # -- commits: under the ledger's lock --------------------------------------------------------------------------
 
-    def _commit_llm(self, call: LLMCall, rows: LLMRows | None) -> None:
+    def commit_llm(self, call: LLMCall, rows: LLMRows | None) -> None:
+        """Count a finished LLM call; only inside a commit of the ledger."""
         if rows is None:
             rows = self._llm_rows_of(call)
         elif rows.epoch != self.ledger.epoch:
@@ -301,7 +288,8 @@ class Recorder:
         else:
             self.ledger.values[slot] += number
 
-    def _commit_tool(self, call: ToolCall, rows: ToolRows | None) -> None:
+    def commit_tool(self, call: ToolCall, rows: ToolRows | None) -> None:
+        """Count a finished tool call; only inside a commit of the ledger."""
         if rows is None:
             rows = self._tool_rows(call.agent, call.tool_name)
         elif rows.epoch != self.ledger.epoch:
@@ -325,7 +313,8 @@ class Recorder:
             self._keep_exemplar(bucket, duration_ns, span)
         return duration_ns
 
-    def _commit_task(self, task: Task, accounts: TaskAccounts, rows: TaskRows | None, was_started: bool) -> None:
+    def commit_task(self, task: Task, accounts: TaskAccounts, rows: TaskRows | None, was_started: bool) -> None:
+        """Count a finished task; only inside a commit of the ledger, where ``record_task`` would put it off."""
         if rows is None:
             rows = self._task_rows(task.agent, task.agent_type)
         elif rows.epoch != self.ledger.epoch:
@@ -343,19 +332,12 @@ class Recorder:
             self._add_accounts(task, accounts, duration_ns, rows)
 
     def _add_accounts(self, task: Task, accounts: TaskAccounts, duration_ns: int | None, rows: TaskRows) -> None:
-        agent, side = rows.agent, SLO_SIDES.index(accounts.slo)
-        known, paths, add = self.paths.of(agent), self.paths.rows, self._add_amount
-        if task.is_root and duration_ns is not None:
+        agent = rows.agent
+        if accounts.parts and duration_ns is not None:
             self.ledger.values[rows.root_seconds] += duration_ns
-            for key, part_ns in accounts.path_ns.items():
-                add("accounts", (known.get(key) or paths(agent, key)).seconds[side], part_ns)
-            rows.path_error_ns += sum(accounts.path_ns.values()) - duration_ns
+            rows.path_error_ns += self._add_parts(agent, accounts.parts, SLO_SIDES.index(accounts.slo)) - duration_ns
             if rows.path_error_ns:
                 self._report_path_error()
-        for key, n_calls in accounts.path_calls.items():
-            add("accounts", (known.get(key) or paths(agent, key)).calls[side], n_calls)
-        for key, part_ns in accounts.solo_ns.items():
-            add("accounts", (known.get(key) or paths(agent, key)).solo, part_ns)
         for (component, name), n_calls in accounts.repeated.items():
             self._add_named("agent_repeated_calls_total", (agent, component, name), n_calls)
         for (model, token_type, fate), n_tokens in accounts.fates.items():
@@ -364,6 +346,18 @@ class Recorder:
             self._add_named("agent_task_doubts_total", (agent, reason), 1)
         if accounts.detached_ns:
             self._add_named("agent_detached_seconds_total", (agent,), accounts.detached_ns)
+
+    def _add_parts(self, agent: str, parts: Mapping[PathKey, PathPart], side: int) -> int:
+        """Add what each component has of a root task, and return the nanoseconds on the path."""
+        values, known, path_ns = self.ledger.values, self.paths.of(agent), 0
+        for key, (n_calls, part_ns, solo_ns) in parts.items():
+            rows = known.get(key) or self.paths.rows(agent, key)
+            path_ns += part_ns
+            values[rows.seconds[side]] += part_ns
+            values[rows.solo] += solo_ns
+            if n_calls:
+                values[rows.calls[side]] += n_calls
+        return path_ns
 
     def _add_named(self, name: str, labels: tuple[str, ...], amount: int) -> None:
         self._add_amount("accounts", self.ledger.slot(name, labels), amount)

@@ -61,7 +61,6 @@ class TaskOperation:
         parent: Enclosing | None,
         agent: str,
         agent_type: str = "",
-        *,
         trace_id: str = "",
         slo_s: float | None = None,
         detached: bool = False,
@@ -138,17 +137,14 @@ class TaskOperation:
     def _commit_inner(self, status: TaskStatus, error_type: str, end_ns: int) -> None:
         """Count a sub-agent's run; a step, after the steps of all that ran in it."""
         accounts = TaskAccounts(fates=self.waste.fates(success=status == "success"), repeated=self.waste.repeated)
-        self.recorder.commit_task(self._span(status, error_type, end_ns), accounts, self._rows)
+        self.recorder.commit_task(self._span(status, error_type, end_ns), accounts, self._rows, was_started=True)
 
     def _settle(self, status: TaskStatus, error_type: str, inside_commit: bool = False) -> None:
         """Walk the finished tree and record the task; outside the lock, its tree is frozen."""
         assert self.live is not None, "BUG: only root tasks settle"
         timeline = self.live.timeline
-        walked = walk(timeline.root)
         accounts = TaskAccounts(
-            path_ns=walked.path_ns,
-            path_calls=walked.calls,
-            solo_ns=walked.solo_ns,
+            parts=walk(timeline.root),
             fates=self.waste.fates(success=status == "success"),
             repeated=self.waste.repeated,
             doubts=(*self.live.doubts, "capped") if timeline.n_nodes >= MAX_NODES else self.live.doubts,
@@ -158,7 +154,7 @@ class TaskOperation:
         self.start_ns = timeline.root.start_ns
         span = self._span(status, error_type, timeline.root.end_ns or timeline.last_ns)
         if inside_commit:
-            self.recorder.commit_task(span, accounts, self._rows)
+            self.recorder.commit_task(span, accounts, self._rows, was_started=True)
         else:
             self.recorder.record_task(span, accounts, self._rows)
 

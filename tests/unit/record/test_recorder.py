@@ -130,9 +130,7 @@ def test_accounts_are_added_with_the_duration():
     """Path seconds, calls, solo, fates, repeats and detached work land in the same commit as the duration."""
     recorder = Recorder()
     accounts = TaskAccounts(
-        path_ns={("own", ""): S, ("tool", "t"): 2 * S},
-        path_calls={("own", ""): 1, ("tool", "t"): 3},
-        solo_ns={("tool", "t"): S},
+        parts={("own", ""): (1, S, 0), ("tool", "t"): (3, 2 * S, S)},
         detached_ns=7 * S,
         fates={("m", "prompt", "useful"): 12},
         repeated={("tool", "t"): 2},
@@ -155,7 +153,7 @@ def test_a_path_that_is_no_partition_shows():
     """The accounting error says by how much the worst agent's path misses its durations."""
     recorder = Recorder()
     rows = recorder.task_started("a", "a")
-    recorder.record_task(Task("a", "a", "success", 0, 3 * S), TaskAccounts(path_ns={("own", ""): S}), rows)
+    recorder.record_task(Task("a", "a", "success", 0, 3 * S), TaskAccounts(parts={("own", ""): (1, S, S)}), rows)
     assert counts_of(recorder)["agentgauge_accounting_error_seconds",] == 2.0
 
 

@@ -42,7 +42,9 @@ def measured(kind: Kind, n_programs: int, n_keys: int = 1, seed: int = 0) -> Tal
         program = random_program(chance, kind)
         machine = Machine(kind)
         duration_ns = machine.run(program)
-        _, path, solo = walk(machine.timeline.root)
+        parts = walk(machine.timeline.root)
+        path = {key: part_ns for key, (_, part_ns, _) in parts.items()}
+        solo = {key: solo_ns for key, (_, _, solo_ns) in parts.items()}
         assert sum(path.values()) == duration_ns
         keys = sorted(keys_of(program))
         chosen = {chance.choice(keys)} if n_keys == 1 else set(chance.sample(keys, min(n_keys, len(keys))))
