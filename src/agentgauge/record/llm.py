@@ -17,7 +17,7 @@ from agentgauge.record.amounts import whole
 from agentgauge.record.branch import node_below
 from agentgauge.record.lane import current_lane
 from agentgauge.record.node import Node
-from agentgauge.record.once import abandon, end_of
+from agentgauge.record.once import EndsOnce, end_of
 from agentgauge.record.operation import WaitOperation
 from agentgauge.record.outcome import ending, error_type
 from agentgauge.record.tiling import tile_call
@@ -66,7 +66,7 @@ class Told:
     result: int | None = None
 
 
-class LLMOperation:
+class LLMOperation(EndsOnce):
     """A running LLM call, fed with what the provider says as it says it."""
 
     __slots__ = (
@@ -75,7 +75,6 @@ class LLMOperation:
         "_marks",
         "_meter",
         "_n_chunks",
-        "_open",
         "_read_model",
         "_rows",
         "_serial",
@@ -85,7 +84,6 @@ class LLMOperation:
         "live",
         "model",
         "node",
-        "recorder",
         "start_ns",
         "task",
         "told",
@@ -107,6 +105,7 @@ class LLMOperation:
     ) -> None:
         """Start now. ``read_model`` is asked for the model's name when there is time, instead of ``model``."""
         self._open = True
+        self._is_over = False
         self.recorder = recorder
         ledger = recorder.ledger
         self._epoch = ledger.epoch
@@ -313,16 +312,12 @@ class LLMOperation:
 
         ``sum_up`` is called once, under the ledger's lock: it may look at this call only, and must be quick.
         """
-        try:
-            del self._open  # one atomic step: of several threads that end it, one succeeds
-        except AttributeError:
+        if not self.close_once():
             return
         recorder = self.recorder
         ledger = recorder.ledger
         try:
-            self.end_ns = end_ns = max(recorder.clock.monotonic_ns(), self.start_ns)
-            if t_ns is not None and t_ns < end_ns:
-                self.end_ns = max(t_ns, self.start_ns)
+            self.end_ns = end_of(recorder, self.start_ns, t_ns)
             if self._epoch == ledger.epoch:
                 ledger.later(self._finish, how, sum_up)
         except Exception as error:  # noqa: BLE001 -- the host never pays for our mistakes
@@ -419,9 +414,6 @@ class LLMOperation:
     def task_id(self) -> str:
         """The id of the task it belongs to, empty outside any."""
         return "" if self.task is None else self.task.task_id
-
-    def __del__(self) -> None:
-        abandon(self)
 
 
 NOTHING = Told()

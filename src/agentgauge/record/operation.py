@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 from agentgauge.model.metrics import CALL_STATUSES
 from agentgauge.model.span import UNKNOWN_AGENT, ToolCall
-from agentgauge.record.once import abandon, close_once, end_of
+from agentgauge.record.once import EndsOnce, end_of
 from agentgauge.record.outcome import ending, error_type
 from agentgauge.record.place import place_below, start_node
 from agentgauge.record.waste import fingerprint
@@ -28,13 +28,12 @@ if TYPE_CHECKING:
     from agentgauge.record.recorder import Recorder
 
 
-class ToolOperation:
+class ToolOperation(EndsOnce):
     """A running tool call."""
 
     __slots__ = (
         "_arguments",
         "_epoch",
-        "_open",
         "_result",
         "_rows",
         "agent",
@@ -42,7 +41,6 @@ class ToolOperation:
         "live",
         "name",
         "node",
-        "recorder",
         "start_ns",
         "task",
     )
@@ -51,8 +49,9 @@ class ToolOperation:
         self, recorder: Recorder, parent: Enclosing | None, name: str, race: bool = False, detached: bool = False
     ) -> None:
         self._open = True
+        self._is_over = False
         self.recorder = recorder
-        self._epoch = recorder.epoch
+        self._epoch = recorder.ledger.epoch
         self.task = task = None if parent is None else parent.task
         self.name = name
         self.agent = UNKNOWN_AGENT if task is None else task.agent
@@ -86,7 +85,7 @@ class ToolOperation:
 
     def finish(self, status: CallStatus = "success", error_type: str = "", t_ns: int | None = None) -> None:
         """End the call; only the first end counts. ``t_ns`` is when, on the monotonic clock; now when None."""
-        if not close_once(self) or self._epoch != self.recorder.epoch:
+        if not self.close_once() or self._epoch != self.recorder.ledger.epoch:
             return
         recorder = self.recorder
         try:
@@ -116,14 +115,11 @@ class ToolOperation:
         how = ending(error)
         self.finish("error" if how == "failed" else how, error_type(error))
 
-    def __del__(self) -> None:
-        abandon(self)
 
-
-class WaitOperation:
+class WaitOperation(EndsOnce):
     """Time in which a task waits for its turn: a semaphore, a rate limit, a back-off, a person."""
 
-    __slots__ = ("_epoch", "_open", "lane", "live", "node", "recorder", "start_ns", "task")
+    __slots__ = ("_epoch", "lane", "live", "node", "start_ns", "task")
 
     def __init__(
         self,
@@ -133,8 +129,9 @@ class WaitOperation:
         component: Literal["wait", "backoff", "client_wait"] = "wait",
     ) -> None:
         self._open = True
+        self._is_over = False
         self.recorder = recorder
-        self._epoch = recorder.epoch
+        self._epoch = recorder.ledger.epoch
         self.task = None if parent is None else parent.task
         self.start_ns = recorder.clock.monotonic_ns()
         self.live, self.node, self.lane = place_below(recorder, parent, (component, reason))
@@ -149,7 +146,7 @@ class WaitOperation:
 
     def finish(self, status: CallStatus = "success", error_type: str = "", t_ns: int | None = None) -> None:
         """End the wait; only the first end counts, and how it ended does not."""
-        if not close_once(self) or self._epoch != self.recorder.epoch or self.live is None or self.node is None:
+        if not self.close_once() or self._epoch != self.recorder.ledger.epoch or self.live is None or self.node is None:
             return
         try:
             self.recorder.live.end(self.live, self.node, end_of(self.recorder, self.start_ns, t_ns))
@@ -159,6 +156,3 @@ class WaitOperation:
     def fail(self, error: BaseException) -> None:
         """End the wait; that it ended by an exception is for what encloses it to count."""
         self.finish()
-
-    def __del__(self) -> None:
-        abandon(self)

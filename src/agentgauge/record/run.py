@@ -16,7 +16,7 @@ from agentgauge.model.span import Task
 from agentgauge.record.amounts import whole
 from agentgauge.record.lane import current_lane
 from agentgauge.record.live import LiveTask
-from agentgauge.record.once import abandon, close_once, end_of
+from agentgauge.record.once import EndsOnce, end_of
 from agentgauge.record.outcome import ending, error_type
 from agentgauge.record.path import walk
 from agentgauge.record.place import place_below, start_node
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from agentgauge.record.rows import TaskRows
 
 
-class TaskOperation:
+class TaskOperation(EndsOnce):
     """A running task; ``agent`` is whose, ``task_id`` tells it from others in spans and exemplars.
 
     Thread-safety: any thread may end it, calls inside it may end in any thread.
@@ -39,7 +39,6 @@ class TaskOperation:
 
     __slots__ = (
         "_epoch",
-        "_open",
         "_rows",
         "agent",
         "agent_type",
@@ -48,7 +47,6 @@ class TaskOperation:
         "lane",
         "live",
         "node",
-        "recorder",
         "start_ns",
         "task_id",
         "trace_id",
@@ -66,7 +64,7 @@ class TaskOperation:
         detached: bool = False,
     ) -> None:
         self.recorder = recorder
-        self._epoch = recorder.epoch
+        self._epoch = recorder.ledger.epoch
         outer = None if parent is None else parent.task
         self.agent = agent
         self.agent_type = agent_type or agent
@@ -86,6 +84,7 @@ class TaskOperation:
         else:
             self.live, self.node, self.lane = place_below(recorder, parent, ("agent", agent), detached=detached)
         recorder.ledger.later(self._begin, None if slo_s is None else _limit_ns(recorder, slo_s))
+        self._is_over = False
         self._open = True
 
     def _begin(self, limit_ns: int | None) -> None:
@@ -111,7 +110,7 @@ class TaskOperation:
 
     def finish(self, status: TaskStatus = "success", error_type: str = "", t_ns: int | None = None) -> None:
         """End the task; only the first end counts. ``t_ns`` is when, on the monotonic clock; now when None."""
-        if not close_once(self) or self._epoch != self.recorder.epoch:
+        if not self.close_once() or self._epoch != self.recorder.ledger.epoch:
             return
         try:
             end_ns = end_of(self.recorder, self.start_ns, t_ns)
@@ -177,9 +176,6 @@ class TaskOperation:
         """End the task the way an exception ends it."""
         how = ending(error)
         self.finish("failure" if how == "failed" else how, error_type(error))
-
-    def __del__(self) -> None:
-        abandon(self)
 
 
 def _limit_ns(recorder: Recorder, slo_s: float) -> int | None:
