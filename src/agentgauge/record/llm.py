@@ -238,8 +238,9 @@ class LLMOperation(EndsOnce):
             self._meter.change(-1, t_ns)
         self.model = name
         self._rows = self.recorder.llm_seen(self.agent, name)
-        if self.live is not None:
-            self.recorder.paths.rows(self.live.agent, ("llm", name))
+        if self.live is not None and self.node is not None:
+            self.node.key = key = ("llm", name)
+            self.recorder.paths.rows(self.live.agent, key)
         self._send(t_ns)
 
     def phases(self, phases: Phases) -> None:
@@ -334,8 +335,8 @@ class LLMOperation(EndsOnce):
                 detached_ns = live.timeline.end(self.node, end_ns)
                 if detached_ns:
                     recorder.live.detached(live, detached_ns)
-                if was_counting and ended is not None:
-                    self._tile(self.node, told)
+                if was_counting and ended is not None and (told.phases is not None or told.retries):
+                    tile_call(self.node, self.model, told.retries, told.phases)
             if self._meter is not None and ended is not None and told.usage is not None:
                 self._credit(self._meter, told, told.usage, end_ns)
             if self.task is not None:
@@ -347,11 +348,6 @@ class LLMOperation(EndsOnce):
         finally:
             if self._meter is not None:
                 self._meter.change(-1, end_ns)
-
-    def _tile(self, node: Node, told: Told) -> None:
-        node.key = ("llm", self.model)
-        if told.phases is not None or told.retries:
-            tile_call(node, self.model, told.retries, told.phases)
 
     def _credit(self, meter: Meter, told: Told, usage: TokenUsage, end_ns: int) -> None:
         """Credit output tokens to levels of concurrency: by chunk, else over the decode time."""
@@ -382,11 +378,10 @@ class LLMOperation(EndsOnce):
             and told.result is not None
             and task.waste.repeats("llm", self.model, told.arguments, told.result)
         )
-        usage = told.usage
-        if usage is not None:
+        if told.usage is not None:
             thrown_away = ended.status in {"error", "timeout"}
             fate = "retried" if thrown_away else "repeated" if repeated else "useful"
-            task.waste.spent(self.model, fate, _count(usage.prompt), _count(usage.completion))
+            task.waste.spent(self.model, fate, told.usage)
 
     def _span(self, ended: Ended, told: Told, end_ns: int) -> LLMCall:
         task = self.task

@@ -19,6 +19,8 @@ class Node:
 
     __slots__ = ("children", "done_ns", "end_ns", "key", "leaf", "n_open", "parent", "start_ns")
 
+    start_ns: int
+
     n_calls = 1
     """What it adds to the calls of its key."""
 
@@ -26,7 +28,6 @@ class Node:
         self.key = key
         self.leaf = LEAF[key[0]]
         self.parent = parent
-        self.start_ns = 0
         self.end_ns: int | None = None
         self.done_ns: int | None = None
         self.n_open = 0

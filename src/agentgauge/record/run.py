@@ -143,7 +143,7 @@ class TaskOperation(EndsOnce):
         assert self.live is not None, "BUG: only root tasks settle"
         timeline = self.live.timeline
         accounts = TaskAccounts(
-            parts=walk(timeline.root),
+            parts=walk(timeline.root, in_turn=timeline.in_turn),
             fates=self.waste.fates(success=status == "success"),
             repeated=self.waste.repeated,
             doubts=(*self.live.doubts, "capped") if timeline.n_nodes >= MAX_NODES else self.live.doubts,

@@ -33,16 +33,18 @@ OWN: PathKey = ("own", "")
 class Timeline:
     """The state accounting of one root task; ``seconds`` (packed counts -> ns) may be shared with other tasks.
 
-    ``root`` may be known to nodes below it already. Thread-safety: none of its own.
+    ``root`` may be known to nodes below it already. ``in_turn`` tells whether one thing at a time was active so far.
+    Thread-safety: none of its own.
     """
 
-    __slots__ = ("last_ns", "leaves", "n_nodes", "root", "seconds")
+    __slots__ = ("in_turn", "last_ns", "leaves", "n_nodes", "root", "seconds")
 
     def __init__(self, seconds: defaultdict[int, int], t_ns: int, root: Node | None = None) -> None:
         self.seconds = seconds
         self.root = root = Node(OWN) if root is None else root
         root.start_ns = self.last_ns = t_ns
         self.n_nodes = 1
+        self.in_turn = True
         self.leaves = root.leaf
 
     def advance(self, t_ns: int) -> None:
@@ -69,7 +71,11 @@ class Timeline:
             parent.children.append(node)
         n_open = parent.n_open
         parent.n_open = n_open + 1
-        self.leaves += node.leaf if n_open else node.leaf - parent.leaf
+        if n_open:
+            self.in_turn = False
+            self.leaves += node.leaf
+        else:
+            self.leaves += node.leaf - parent.leaf
 
     def end(self, node: Node, t_ns: int) -> int:
         """End a node and return the nanoseconds of its work that lie outside its parent: detached."""
@@ -87,11 +93,10 @@ class Timeline:
             parent.n_open = n_open = parent.n_open - 1
             if node.n_open:
                 self._close(node)
+                self.leaves += 0 if n_open else parent.leaf
             else:
                 node.end_ns = last_ns
-                self.leaves -= node.leaf
-            if n_open == 0:
-                self.leaves += parent.leaf
+                self.leaves -= node.leaf if n_open else node.leaf - parent.leaf
         return 0 if parent.done_ns is None else last_ns - max(node.start_ns, parent.done_ns)
 
     def _close(self, node: Node) -> None:

@@ -10,9 +10,11 @@ import re
 from typing import TYPE_CHECKING
 
 from agentgauge.model.metrics import TOKEN_TYPES
+from agentgauge.record.amounts import whole
 
 if TYPE_CHECKING:
     from agentgauge.model.accounts import FateKey, PathKey
+    from agentgauge.model.span import TokenUsage
 
 MAX_CALLS = 1_000
 MAX_TEXT = 65_536
@@ -70,14 +72,21 @@ class Waste:
             self._seen.add(call)
         return False
 
-    def spent(self, model: str, fate: str, prompt: int, completion: int) -> None:
+    def spent(self, model: str, fate: str, usage: TokenUsage) -> None:
         """Add the tokens of a finished call; ``fate`` holds if the task succeeds."""
+        prompt, completion = usage.prompt, usage.completion
+        try:
+            are_counts = prompt | completion >= 0  # type: ignore[operator]  # both whole, neither negative
+        except TypeError:
+            are_counts = False
+        if not are_counts:
+            prompt, completion = whole(prompt), whole(completion)
         tokens = self._tokens.get((model, fate))
         if tokens is None:
-            self._tokens[model, fate] = [prompt, completion]
+            self._tokens[model, fate] = [prompt or 0, completion or 0]
         else:
-            tokens[0] += prompt
-            tokens[1] += completion
+            tokens[0] += prompt or 0
+            tokens[1] += completion or 0
 
     def fates(self, *, success: bool) -> dict[FateKey, int]:
         """Return the tokens by fate, now that the task is over: all of them failed where it did."""

@@ -11,7 +11,7 @@ from fractions import Fraction
 import pytest
 
 from agentgauge.record.node import Node
-from agentgauge.record.path import calls, clip, path_seconds, solo_seconds, walk
+from agentgauge.record.path import clip, path_seconds, solo_seconds, walk
 from agentgauge.record.states import MAX_KNOWN, StateSeconds, state_label
 from agentgauge.record.timeline import Timeline
 
@@ -302,30 +302,26 @@ def test_solo_seconds_equal_a_sweep() -> None:
         assert {key: ns for key, ns in solo_seconds(root).items() if ns} == expected, seed
 
 
-def in_turn(work: Work) -> bool:
-    """Tell whether works follow each other inside their parents, in the order they are drawn."""
-    until = work.start
-    for child in work.children:
-        if not until <= child.start <= child.end <= work.end or not in_turn(child):
-            return False
-        until = child.end
-    return True
-
-
 def test_the_short_way_is_right_where_it_is_taken() -> None:
-    """A walk of an unclipped tree is calls, path and time alone, whether or not works follow each other."""
+    """Where the timeline saw one thing at a time, with phases or without, both ways find the same."""
     n_in_turn = 0
     for seed in SEEDS:
-        tree = random_tree(random.Random(seed), early=True)
-        tree.children = sorted(tree.children[: 1 + seed % 3], key=lambda child: child.start)
-        n_in_turn += in_turn(tree)
-        root = grown(tree, None)
-        n_calls = calls(root)
-        clip(root)
-        expected = (n_calls, path_seconds(root), solo_seconds(root))
-        for key, part in walk(grown(tree, None)).items():
-            assert part == tuple(by_key.pop(key, 0) for by_key in expected), seed
-        assert not any(value for by_key in expected for value in by_key.values()), seed
+        chance = random.Random(seed)
+        tree = random_tree(chance)
+        tree.children = tree.children[: 1 + seed % 3]
+        timeline, _, _ = replayed(tree, chance)
+        if not timeline.in_turn:
+            continue
+        n_in_turn += 1
+        for call in timeline.root.children or ():
+            middle_ns = (call.start_ns + (call.end_ns or 0)) // 2
+            if call.key[0] == "llm" and not call.children:
+                call.tile(("queue", "m"), call.start_ns, middle_ns)
+                call.tile(("decode", "m"), middle_ns, call.end_ns or 0)
+        short = walk(timeline.root, in_turn=True)
+        assert sum(part_ns for _, part_ns, _ in short.values()) == tree.end - tree.start, seed
+        full = walk(timeline.root)
+        assert {k: v for k, v in short.items() if any(v)} == {k: v for k, v in full.items() if any(v)}, seed
     assert n_in_turn > 100
 
 
