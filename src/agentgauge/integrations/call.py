@@ -22,6 +22,7 @@ from agentgauge.record.overhead import timed
 
 _now_ns = SystemClock.monotonic_ns
 _SEEN = "agentgauge"
+_IS_OLLAMAS = "_agentgauge_is_ollamas"
 _N_CONVERSATIONS = 1_000
 MANY = 64
 """Chunks that are looked at together: about 10 kB."""
@@ -30,12 +31,15 @@ _MAX_HELD_BYTES = 4_096
 _ANSWERED = frozenset({"success", "cancelled"})
 
 
-def begin(request: Any) -> Call | None:
-    """Start the operation for a request of the ``ollama`` client that calls a model; None for any other request."""
+def begin(client: Any, request: Any) -> Call | None:
+    """Start the operation for a request of an ``ollama`` client that calls a model; None for any other request.
+
+    ``client`` is the ``httpx`` client that sends it.
+    """
     try:
-        if request.method != "POST" or not request.url.path.endswith(CALL_PATHS):
+        if not _is_ollamas(client) or request.method != "POST" or _SEEN in request.extensions:
             return None
-        if _SEEN in request.extensions or not _is_ollamas(request.headers.raw):
+        if not request.url.path.endswith(CALL_PATHS):
             return None
         request.extensions[_SEEN] = True
         return timed(default_recorder(), Call, request.content)
@@ -44,12 +48,18 @@ def begin(request: Any) -> Call | None:
         return None
 
 
-def _is_ollamas(headers: list[tuple[bytes, bytes]]) -> bool:
-    """Tell the ``ollama`` client's requests by the name they give; asked by name, ``httpx`` takes twice as long."""
-    for name, value in headers:
-        if name.lower() == b"user-agent":
-            return value.startswith(b"ollama-python")
-    return False
+def note_ollamas(client: Any, *, is_ollamas: bool) -> bool:
+    """Note on an ``httpx`` client whether it is one of ``ollama``'s."""
+    setattr(client, _IS_OLLAMAS, is_ollamas)
+    return is_ollamas
+
+
+def _is_ollamas(client: Any) -> bool:
+    """Tell the clients that ``ollama`` made by the name they give; asked once, because ``httpx`` takes its time."""
+    known: bool | None = client.__dict__.get(_IS_OLLAMAS)
+    if known is None:
+        return note_ollamas(client, is_ollamas=client.headers.get("user-agent", "").startswith("ollama-python"))
+    return known
 
 
 class Call:

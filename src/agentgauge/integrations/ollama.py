@@ -2,8 +2,8 @@
 
 The hook is ``send`` of the ``httpx`` client below it: the one public method through which each request passes once,
 redirects and all, whatever the ``ollama`` version and however the call was made. ``ollama`` names itself in the
-``User-Agent`` header, so other users of ``httpx`` are left alone. (An event hook of ``httpx``, public too, sees neither
-a failed connection nor clients made later.)
+``User-Agent`` header of its clients, so other users of ``httpx`` are left alone. (An event hook of ``httpx``, public
+too, sees neither a failed connection nor clients made later.)
 
 The response's bytes pass unchanged through a stream that reads along: the client drops fields (cached tokens), so its
 objects would not do. Nothing of the text is kept.
@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from agentgauge.integrations.call import MANY, Call, begin
+from agentgauge.integrations.call import MANY, Call, begin, note_ollamas
 from agentgauge.integrations.lazy import when_imported
 
 Uninstall: TypeAlias = Callable[[], None]
@@ -33,9 +33,25 @@ def install(client: object | None = None) -> Uninstall | None:
         return None
     if not isinstance(inner, httpx.Client | httpx.AsyncClient):
         return None
-    wrap = _traced_async if isinstance(inner, httpx.AsyncClient) else _traced
-    inner.send = wrap(inner.send)
-    return lambda: inner.__dict__.pop("send", None)
+    return _install_in(inner, _traced_async if isinstance(inner, httpx.AsyncClient) else _traced)
+
+
+def _install_in(inner: Any, wrap: Callable[[Send], Send]) -> Uninstall:
+    """Hook one ``httpx`` client, whose ``send`` may be another's hook already."""
+    before, original = inner.__dict__.get("send"), inner.send
+    send = functools.partial(wrap(lambda _, request, **options: original(request, **options)), inner)
+    inner.send = send
+    note_ollamas(inner, is_ollamas=True)
+
+    def uninstall() -> None:
+        if inner.__dict__.get("send") is not send:
+            return  # hooked once more since: what is above ours is not ours to drop
+        if before is None:
+            del inner.send
+        else:
+            inner.send = before
+
+    return uninstall
 
 
 def _install_everywhere() -> Uninstall:
@@ -58,15 +74,15 @@ def _install_everywhere() -> Uninstall:
 
 
 def _traced(original: Send) -> Send:
-    """Wrap ``Client.send``, bound or not: the request is always the last positional argument."""
+    """Wrap ``Client.send``."""
 
     @functools.wraps(original)
-    def send(*args: Any, **kwargs: Any) -> Any:
-        call = begin(kwargs.get("request") or args[-1])
+    def send(client: Any, request: Any, **options: Any) -> Any:
+        call = begin(client, request)
         if call is None:
-            return original(*args, **kwargs)
+            return original(client, request, **options)
         try:
-            response = original(*args, **kwargs)
+            response = original(client, request, **options)
         except BaseException as error:
             call.failed(error)
             raise
@@ -80,12 +96,12 @@ def _traced_async(original: Send) -> Send:
     """Wrap ``AsyncClient.send`` likewise."""
 
     @functools.wraps(original)
-    async def send(*args: Any, **kwargs: Any) -> Any:
-        call = begin(kwargs.get("request") or args[-1])
+    async def send(client: Any, request: Any, **options: Any) -> Any:
+        call = begin(client, request)
         if call is None:
-            return await original(*args, **kwargs)
+            return await original(client, request, **options)
         try:
-            response = await original(*args, **kwargs)
+            response = await original(client, request, **options)
         except BaseException as error:
             call.failed(error)
             raise

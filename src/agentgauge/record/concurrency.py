@@ -59,8 +59,8 @@ class Meter:
         if t_ns > last_ns:
             self.seconds_ns[at] += t_ns - last_ns
             self._last_ns = last_ns = t_ns
-        self.n += step
-        at = level(self.n)
+        self.n = n = self.n + step
+        at = n if n <= 16 else level(n)
         if at != self._at:
             self._at = at
             if at not in self.seconds_ns:

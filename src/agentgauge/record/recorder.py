@@ -209,15 +209,17 @@ class Recorder:
 
     def _observe_first_token(self, call: LLMCall, duration_ns: int | None, rows: LLMRows) -> None:
         first_ns = self._observe("llm_first_token", rows.to_first, rows.to_first_bounds, call.first_token_ns)
-        completion = whole(call.usage.completion) if call.usage is not None else None
-        if call.per_token_ns is None and first_ns is not None and duration_ns is not None and completion:
+        if call.per_token_ns is not None or first_ns is None or duration_ns is None or call.usage is None:
+            return
+        completion = whole(call.usage.completion)
+        if completion:
             rest_ns = duration_ns - first_ns
             if completion > 1 and rest_ns >= 0:
                 per_token_ns = rest_ns // (completion - 1)
                 self._observe("llm_per_token", rows.per_token, rows.per_token_bounds, per_token_ns)
 
     def _observe(self, where: str, slot: int, bounds: tuple[int, ...], amount: object) -> int | None:
-        number = whole(amount)
+        number = amount if type(amount) is int and 0 <= amount <= MAX_AMOUNT else whole(amount)
         if number is None:
             self._refused(where, amount)
             return None
@@ -247,23 +249,22 @@ class Recorder:
         """Add phases that sum to the call; what they leave of it is ``network``."""
         client_wait_ns, queue_ns, load_ns, prefill_ns, decode_ns, _ = phases
         try:
-            known_ns = client_wait_ns + queue_ns + load_ns + prefill_ns + decode_ns
-            least_ns = min(client_wait_ns, queue_ns, load_ns, prefill_ns, decode_ns)
+            signs = client_wait_ns | queue_ns | load_ns | prefill_ns | decode_ns  # below 0 if one of them is
         except TypeError:
-            known_ns, least_ns = -1, -1
-        if type(known_ns) is not int:
             self._add_phases_of_fractions(phases, duration_ns, rows)
             return
-        if least_ns < 0 or known_ns > duration_ns:
+        known_ns = client_wait_ns + queue_ns + load_ns + prefill_ns + decode_ns
+        if signs < 0 or known_ns > duration_ns:
             self._refused("llm_phases", phases)
             return
-        values, slots = self.ledger.values, rows.phases or rows.make_phases(self.ledger)
-        values[slots[0]] += client_wait_ns
-        values[slots[1]] += queue_ns
-        values[slots[2]] += load_ns
-        values[slots[3]] += prefill_ns
-        values[slots[4]] += decode_ns
-        values[slots[5]] += duration_ns - known_ns
+        values = self.ledger.values
+        client_wait, queue, load, prefill, decode, network = rows.phases or rows.make_phases(self.ledger)
+        values[client_wait] += client_wait_ns
+        values[queue] += queue_ns
+        values[load] += load_ns
+        values[prefill] += prefill_ns
+        values[decode] += decode_ns
+        values[network] += duration_ns - known_ns
 
     def _add_phases_of_fractions(self, phases: Phases, duration_ns: int, rows: LLMRows) -> None:
         """Add phases that someone did not measure in whole nanoseconds."""

@@ -392,6 +392,50 @@ def test_one_client_alone(server: RawServer) -> None:
         assert Records(records).calls("success") == 2
 
 
+def test_a_client_that_names_itself_otherwise(server: RawServer) -> None:
+    """``instrument(client)`` is about that client, whatever name its host gave it."""
+    server.reply = Reply()
+    with recording() as records, ollama.Client(host=server.url, headers={"User-Agent": "mine/1"}) as one:
+        one._client.headers["user-agent"] = "mine/1"
+        agentgauge.instrument(one)
+        with task(agent="a"):
+            one.chat("m", [])
+        agentgauge.uninstrument()
+        with task(agent="a"):
+            one.chat("m", [])
+        assert Records(records).calls("success") == 1
+
+
+def test_hooks_of_others_on_the_same_client_stay(server: RawServer) -> None:
+    """Set before ours, it is put back; set after, it is left where it is."""
+    server.reply = Reply()
+    sent: list[str] = []
+
+    def hook(name: str, original: Any) -> Any:
+        def send(request: Any, **options: Any) -> Any:
+            sent.append(name)
+            return original(request, **options)
+
+        return send
+
+    with recording() as records, ollama.Client(host=server.url) as one:
+        inner: Any = one._client
+        inner.send = first = hook("first", inner.send)
+        agentgauge.instrument(one)
+        with task(agent="a"):
+            one.chat("m", [])
+        agentgauge.uninstrument()
+        assert inner.send is first
+        agentgauge.instrument(one)
+        inner.send = second = hook("second", inner.send)
+        agentgauge.uninstrument()
+        assert inner.send is second
+        with task(agent="a"):
+            one.chat("m", [])
+        assert sent == ["first", "second", "first"]
+        assert Records(records).calls("success") == 2
+
+
 def test_a_client_of_a_subclass(server: RawServer) -> None:
     """A subclass of the client, defined in the user's own module, is instrumented like the client."""
 
