@@ -39,11 +39,18 @@ def install(client: object | None = None) -> Uninstall | None:
 def _install_in(inner: Any, wrap: Callable[[Send], Send]) -> Uninstall:
     """Hook one ``httpx`` client, whose ``send`` may be another's hook already."""
     before, original = inner.__dict__.get("send"), inner.send
-    send = functools.partial(wrap(lambda _, request, **options: original(request, **options)), inner)
+    traced = wrap(lambda _, request, **options: original(request, **options))
+    is_on = True
+
+    def send(request: Any, **options: Any) -> Any:
+        return traced(inner, request, **options) if is_on else original(request, **options)
+
     inner.send = send
     note_ollamas(inner, is_ollamas=True)
 
     def uninstall() -> None:
+        nonlocal is_on
+        is_on = False
         if inner.__dict__.get("send") is not send:
             return  # hooked once more since: what is above ours is not ours to drop
         if before is None:
