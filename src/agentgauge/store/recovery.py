@@ -7,10 +7,14 @@ monitoring goes on, nothing is deleted. ``quick_check`` runs only after an uncle
 from __future__ import annotations
 
 import logging
+import threading
 from pathlib import Path
 
 from agentgauge.errors import StoreCorrupt
+from agentgauge.model.sample import MetricInfo
 from agentgauge.store import sql, tables
+from agentgauge.store.catalog import Catalog
+from agentgauge.store.loading import load_catalog
 
 QUICK_CHECK_BYTES = 256 << 20
 """Larger files are not read in full at a start; ``agentgauge db check`` does that."""
@@ -55,3 +59,28 @@ def open_checked(path: Path, fsync: sql.Fsync) -> sql.Connection:
         conn.close()
         raise
     return conn
+
+
+def open_and_load(
+    path: Path | None, fsync: sql.Fsync, catalog: Catalog
+) -> tuple[sql.Writer, sql.Readers, int, dict[str, MetricInfo]]:
+    """Open a file, or memory without a path, and read what it holds into an empty catalog.
+
+    Returns the connections, the number of the newest change and what is known of metric families.
+
+    Raises:
+        StoreCorrupt, StoreError: as ``open_checked``.
+    """
+    if path is None:
+        conn, guard = sql.open_memory(), threading.RLock()
+        writer, readers = sql.Writer(conn, guard), sql.Readers(None, conn, guard)
+    else:
+        writer, readers = sql.Writer(open_checked(path, fsync)), sql.Readers(path)
+    try:
+        with readers.snapshot() as conn:
+            newest_seq = load_catalog(conn, catalog, with_rows=True)
+            return writer, readers, newest_seq, tables.metadata(conn)
+    except BaseException:
+        readers.close()
+        writer.close()
+        raise

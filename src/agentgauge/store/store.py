@@ -10,10 +10,9 @@ from __future__ import annotations
 import contextlib
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from agentgauge.errors import StoreCorrupt, StoreError, StoreFull
 from agentgauge.model.clock import Clock, SystemClock
 from agentgauge.model.labels import Labels, Matcher, label_value
 from agentgauge.model.sample import Exemplar, MetricInfo, Sample
-from agentgauge.model.series import Row, SeriesBlock
+from agentgauge.model.series import SeriesBlock
 from agentgauge.store import sql, tables
 from agentgauge.store.cache import ChunkCache
 from agentgauge.store.catalog import FOREVER_MS, NEVER_MS, Catalog
@@ -32,11 +31,13 @@ from agentgauge.store.index import CompileRegex, SeriesIds
 from agentgauge.store.loading import load_catalog
 from agentgauge.store.lock import FileLock, prepare_folder
 from agentgauge.store.outbox import Outbox
+from agentgauge.store.pen import GroupWriter, Pen
 from agentgauge.store.reading import Reading
-from agentgauge.store.recovery import open_checked, set_aside
+from agentgauge.store.recovery import open_and_load, set_aside
 from agentgauge.store.reserve import Reserve
 from agentgauge.store.retention import Retention
 from agentgauge.store.sealing import Sealing
+from agentgauge.store.unread import Unread
 from agentgauge.store.upkeep import Upkeep
 from agentgauge.store.writing import PUSH_KEY, AppendReport, Counters, Writing
 
@@ -47,42 +48,6 @@ CACHE_BYTES = 64 << 20
 RING_BYTES = 2 << 20
 
 MatcherSets = Sequence[Sequence[Matcher]]
-
-
-class GroupWriter:
-    """Where one scrape group's rows go. One caller at a time per group; the store itself is thread-safe."""
-
-    def __init__(self, pen: Callable[[], _Pen], start_afresh: Callable[[_Pen, str], None], key: str) -> None:
-        self._pen = pen
-        self._start_afresh = start_afresh
-        self.key = key
-
-    @property
-    def columns(self) -> Sequence[Labels]:
-        """The series of the group, by column."""
-        pen = self._pen()
-        index = pen.catalog.index
-        return [index.labels(int(series_id)) for series_id in pen.writing.group(self.key).series.view()]
-
-    @property
-    def epoch(self) -> int:
-        """Changes when the columns were given new numbers; only ever inside ``append``, of any group for damage."""
-        return self._pen().writing.group(self.key).epoch
-
-    def append(self, row: Row, *, exemplars: Sequence[Exemplar] = ()) -> None:
-        """Write one row: it is in the file when this returns.
-
-        Raises:
-            StoreError: it is not in the file; ``StoreFull`` when the disk is full, ``StoreCorrupt`` when the file is
-                damaged: then a fresh one has taken its place and the epoch is another.
-            ValueError: it does not fit the group's columns.
-        """
-        pen = self._pen()
-        try:
-            pen.writing.append_row(self.key, row, exemplars)
-        except StoreCorrupt as error:
-            self._start_afresh(pen, str(error))
-            raise
 
 
 class Store:
@@ -118,13 +83,13 @@ class Store:
         self._compile_regex = compile_regex
         self._lock = threading.RLock()
         self._closed = False
-        self._warnings = threading.local()
+        self._unread = Unread()
         self._metadata: dict[str, MetricInfo] = {}
         self._file_lock: FileLock | None = None
         self._catalog = Catalog(compile_regex, RING_BYTES)
         self._catalog_version = -1
         self._cache = ChunkCache(cache_bytes)
-        self._pen: _Pen | None = None
+        self._pen: Pen | None = None
         self._swapping = threading.Lock()
         self._destinations: tuple[tuple[str, ...], int] = ((), 0)
         self.replaced = ""
@@ -167,7 +132,7 @@ class Store:
             self.clock, writer, catalog, self._lock, sealing, retention, reserve,
             on_damage=lambda reason: self._start_afresh(pen, reason),
         )  # fmt: skip
-        self._pen = pen = _Pen(writer, writing, upkeep, catalog)
+        self._pen = pen = Pen(writer, writing, upkeep, catalog)
         self._join_destinations()
         if reserve is not None:
             reserve.hold()
@@ -421,9 +386,7 @@ class Store:
 
     def take_warnings(self) -> list[str]:
         """Return and forget what this thread's selects could not read."""
-        found: list[str] = getattr(self._warnings, "texts", [])
-        self._warnings.texts = []
-        return found
+        return self._unread.take()
 
     def close(self) -> None:
         """Finish what runs, write the clean mark, let go of the file. Idempotent."""
@@ -435,10 +398,7 @@ class Store:
         with self._swapping:
             pen = self._pen
         if pen is not None:
-            pen.upkeep.stop()
-            if not pen.writing.saw_damage:
-                _finish(pen.writer)
-            pen.writer.close()
+            pen.put_down()
         self._readers.close()
         if self._file_lock is not None:
             self._file_lock.release()
@@ -446,12 +406,14 @@ class Store:
     def _open_and_load(self) -> tuple[sql.Writer, sql.Readers, int]:
         """Open the file and read the catalog; a file that is damaged there makes place for a fresh one."""
         try:
-            return self._try_to_open()
+            opened = open_and_load(self.path, self._settings.fsync, self._catalog)
         except StoreCorrupt as error:
             if self.path is None:
                 raise
             self._set_aside(str(error))
-            return self._try_to_open()
+            opened = open_and_load(self.path, self._settings.fsync, self._catalog)
+        writer, readers, newest_seq, self._metadata = opened
+        return writer, readers, newest_seq
 
     def _set_aside(self, reason: str) -> None:
         """Make place for a fresh file; no group of it has an epoch that one of the old file had."""
@@ -464,7 +426,7 @@ class Store:
         self._cache = ChunkCache(self._cache.max_bytes)
         self._metadata = {}
 
-    def _start_afresh(self, pen: _Pen, reason: str) -> None:
+    def _start_afresh(self, pen: Pen, reason: str) -> None:
         """Put a fresh file in the place of one that turned out to be damaged while it was written to.
 
         All connections are closed first: SQLite finds a file's log by its name, and must not take the new one for
@@ -488,23 +450,7 @@ class Store:
             outbox.join(destinations)
             pen.writing.outbox = outbox
 
-    def _try_to_open(self) -> tuple[sql.Writer, sql.Readers, int]:
-        if self.path is None:
-            conn, guard = sql.open_memory(), threading.RLock()
-            writer, readers = sql.Writer(conn, guard), sql.Readers(None, conn, guard)
-        else:
-            writer, readers = sql.Writer(open_checked(self.path, self._settings.fsync)), sql.Readers(self.path)
-        try:
-            with readers.snapshot() as conn:
-                newest_seq = load_catalog(conn, self._catalog, with_rows=True)
-                self._metadata = tables.metadata(conn)
-        except BaseException:
-            readers.close()
-            writer.close()
-            raise
-        return writer, readers, newest_seq
-
-    def _writable(self) -> _Pen:
+    def _writable(self) -> Pen:
         if self._pen is None:
             raise StoreError(f"{self.path} is open for reading only")
         return self._pen
@@ -537,30 +483,11 @@ class Store:
         return self.upkeep.make_room()
 
     def _on_bad_chunk(self, row: tables.ChunkRow, reason: str) -> None:
-        group = self._catalog.groups[row.group_id]
-        names = [
-            self._catalog.index.labels(int(i)) for i in group.series.view()[row.column : row.column + row.n_cols][:3]
-        ]
-        n_series = len(group.series.view()[row.column : row.column + row.n_cols])
-        text = (
-            f"{n_series} series of group {group.key!r} ({names[0] if names else ''}, …) miss their samples from "
-            f"{_utc(row.t_min)} to {_utc(row.t_max)}: {reason}"
-        )
-        self._warnings.texts = [*getattr(self._warnings, "texts", []), text]
+        self._unread.note(self._catalog, row, reason)
         if self._pen is not None and not row.flags & QUARANTINED:
             # The answer does not hang on it: on a full or damaged disk the chunk fails its checksum again next time.
             with contextlib.suppress(StoreError):
                 self._pen.writer.run(lambda conn: tables.flag_chunk(conn, row.id, QUARANTINED))
-
-
-@dataclass(frozen=True, slots=True)
-class _Pen:
-    """What a store that may write has."""
-
-    writer: sql.Writer
-    writing: Writing
-    upkeep: Upkeep
-    catalog: Catalog
 
 
 @dataclass(frozen=True, slots=True)
@@ -572,19 +499,3 @@ class _Settings:
     fsync: sql.Fsync
     out_of_order_ms: int
     background: bool
-
-
-def _utc(t_ms: int) -> str:
-    """Write a time for people; one that no calendar has as the number it is."""
-    try:
-        return datetime.fromtimestamp(t_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    except (ValueError, OverflowError, OSError):
-        return f"{t_ms} ms"
-
-
-def _finish(writer: sql.Writer) -> None:
-    try:
-        writer.run(lambda conn: tables.put_meta(conn, "clean_shutdown", 1))
-        writer.run(lambda conn: sql.checkpoint(conn, "TRUNCATE"), in_transaction=False)
-    except StoreError:
-        return  # a full or damaged disk: the next start recovers, which is all the mark is about
