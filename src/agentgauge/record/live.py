@@ -7,38 +7,39 @@ here; nobody else reads the timelines.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Container, Iterator
 from typing import TYPE_CHECKING, Any
 
 from agentgauge.model.metrics import OTHER
 from agentgauge.record.concurrency import Concurrency
-from agentgauge.record.node import Node
 from agentgauge.record.objectives import Objectives
 from agentgauge.record.states import StateSeconds
-from agentgauge.record.timeline import OWN, Timeline
+from agentgauge.record.timeline import Timeline
 
 if TYPE_CHECKING:
     from agentgauge.model.accounts import PathKey
     from agentgauge.record.ledger import Ledger, LiveRow
+    from agentgauge.record.node import Node
     from agentgauge.record.objectives import SloSide
 
 
 class LiveTask:
-    """A root task while it runs: its tree, its target and the branches open in it.
+    """A root task while it runs: its timeline, its target and the branches open in it.
 
     ``branches``: id of a node -> lane -> (asyncio task, branch node). ``doubts``: why what-if intervals do not hold
-    for it. The others are there once it is open: ``agent`` as it is counted, ``paths`` what is known of its components.
+    for it. ``agent`` is its name as it is counted, ``paths`` what is known of its agent's components, once it is open.
+
+    Usable before it is open, and where it never will be: a child forked before that has no part in it, but calls below.
     """
 
-    __slots__ = ("agent", "branches", "doubts", "limit_ns", "paths", "root", "slo", "timeline")
+    __slots__ = ("agent", "branches", "doubts", "limit_ns", "paths", "slo", "timeline")
 
-    agent: str
-    limit_ns: int | None
-    paths: Container[PathKey]
-    timeline: Timeline
-
-    def __init__(self) -> None:
-        self.root = Node(OWN)
+    def __init__(self, agent: str, t_ns: int) -> None:
+        self.agent = agent
+        self.timeline = Timeline(defaultdict(int), t_ns)
+        self.limit_ns: int | None = None
+        self.paths: Container[PathKey] = ()
         self.branches: dict[int, dict[int, tuple[Any, Node]]] = {}
         self.slo: SloSide = "met"
         self.doubts: set[str] = set()
@@ -62,19 +63,19 @@ class LiveTasks:
         self._seconds: dict[str, StateSeconds] = {}
         self.concurrency = Concurrency()
 
-    def open(self, task: LiveTask, agent: str, t_ns: int, limit_ns: int | None) -> None:
-        """Let a root task run from an instant on, as a step."""
+    def open(self, task: LiveTask, agent: str, limit_ns: int | None) -> None:
+        """Count a root task as running, its seconds as the agent's; a step, before any other of the task."""
         seconds = self._seconds.get(agent)
         if seconds is None:
             seconds = self._seconds[agent] = StateSeconds()
         task.agent = agent
         task.limit_ns = self.objectives.limit_ns(agent) if limit_ns is None else limit_ns
-        task.timeline = Timeline(seconds.by_leaves, t_ns, task.root)
+        task.timeline.seconds = seconds.by_leaves
         self._open.add(task)
 
     def start(self, task: LiveTask, node: Node, t_ns: int) -> None:
         """Start a node of a task."""
-        self._ledger.later(_start, task, node, t_ns)
+        self._ledger.later(task.timeline.start, node, t_ns)
 
     def end(self, task: LiveTask, node: Node, t_ns: int) -> None:
         """End a node of a task."""
@@ -115,7 +116,3 @@ class LiveTasks:
         for name, labels, total in self.concurrency.rows(now_ns):
             if labels[0] == OTHER or is_admitted("model", labels[0]):
                 yield name, labels, total
-
-
-def _start(task: LiveTask, node: Node, t_ns: int) -> None:
-    task.timeline.start(node, t_ns)

@@ -336,6 +336,8 @@ class LLMOperation(EndsOnce):
                 if detached_ns:
                     recorder.live.detached(live, detached_ns)
                 if was_counting and ended is not None and (told.phases is not None or told.retries):
+                    if told.retries:
+                        live.timeline.in_turn = False  # what was done within an attempt lies beside it
                     tile_call(self.node, self.model, told.retries, told.phases)
             if self._meter is not None and ended is not None and told.usage is not None:
                 self._credit(self._meter, told, told.usage, end_ns)

@@ -79,8 +79,8 @@ class TaskOperation(EndsOnce):
         self.start_ns = recorder.clock.monotonic_ns()
         if outer is None:
             self.lane = current_lane()
-            self.live = LiveTask()
-            self.node = self.live.root
+            self.live = LiveTask(agent, self.start_ns)
+            self.node = self.live.timeline.root
         else:
             self.live, self.node, self.lane = place_below(recorder, parent, ("agent", agent), detached=detached)
         recorder.ledger.later(self._begin, None if slo_s is None else _limit_ns(recorder, slo_s))
@@ -93,7 +93,7 @@ class TaskOperation(EndsOnce):
         self._rows = rows = recorder.task_seen(self.agent, self.agent_type)
         if self.is_root and live is not None:
             live.paths = recorder.paths.of(rows.agent)
-            recorder.live.open(live, rows.agent, self.start_ns, limit_ns)
+            recorder.live.open(live, rows.agent, limit_ns)
         elif live is not None and node is not None:
             start_node(recorder, live, node, self.start_ns)
 

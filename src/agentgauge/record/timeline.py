@@ -33,15 +33,15 @@ OWN: PathKey = ("own", "")
 class Timeline:
     """The state accounting of one root task; ``seconds`` (packed counts -> ns) may be shared with other tasks.
 
-    ``root`` may be known to nodes below it already. ``in_turn`` tells whether one thing at a time was active so far.
+    ``in_turn`` tells whether one thing at a time was active so far.
     Thread-safety: none of its own.
     """
 
     __slots__ = ("in_turn", "last_ns", "leaves", "n_nodes", "root", "seconds")
 
-    def __init__(self, seconds: defaultdict[int, int], t_ns: int, root: Node | None = None) -> None:
+    def __init__(self, seconds: defaultdict[int, int], t_ns: int) -> None:
         self.seconds = seconds
-        self.root = root = Node(OWN) if root is None else root
+        self.root = root = Node(OWN)
         root.start_ns = self.last_ns = t_ns
         self.n_nodes = 1
         self.in_turn = True

@@ -230,6 +230,33 @@ def test_overdue_tasks_show_while_they_run(records: Recording, clock: FakeClock)
     assert taken(records, "agent_tasks_overdue") == {}
 
 
+def test_calls_in_a_child_forked_inside_a_task_count(records: Recording) -> None:
+    """The task is the parent's, and may not even have begun there; what the child calls is the child's."""
+    with ag.task(agent="a"):
+        records.recorder.ledger.after_fork()
+        with ag.tool_call("t"), ag.llm_call("m") as call:
+            call.usage(1, 2)
+    assert taken(records, "agent_tool_calls_total") == {("a", "t", "success"): 1}
+    assert taken(records, "agent_llm_calls_total") == {("a", "m", "success"): 1}
+    assert taken(records, "agent_tasks_total") == {}
+    assert taken(records, "agentgauge_record_errors_total") == {}
+
+
+def test_an_attempt_in_which_a_tool_ran(records: Recording, clock: FakeClock) -> None:
+    """The attempt that was repeated lies beside the tool, so the path goes through one of them, once."""
+    with ag.task(agent="a"), ag.llm_call("m") as call:
+        clock.advance(1)
+        with ag.tool_call("t"):
+            clock.advance(4)
+        clock.advance(1)
+        call.attempt("retried")
+        clock.advance(2)
+        call.attempt("ok")
+    path = seconds(records, "agent_task_path_seconds_total")
+    assert path == {"retry/m/met": 6, "llm/m/met": 2}
+    check_identities(records.recorder.ledger.snapshot())
+
+
 def test_token_fates_sum_to_the_tokens(records: Recording) -> None:
     """Useful, repeated, retried or of a failed task: every token of an ended task has one fate."""
 
