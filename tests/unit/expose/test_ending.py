@@ -84,18 +84,18 @@ def test_siblings_are_living_processes_of_the_same_program_and_wish(folder, monk
 
 
 WAITING = """
-import multiprocessing, os, signal, sys
+import ctypes, multiprocessing, os, signal, sys
 from agentgauge.expose.ending import Termination
 
 termination = Termination(lambda: print("closed", flush=True))
 termination.watch()
 lock = multiprocessing.Lock()
 lock.acquire()
+if sys.argv[1] == "in C":
+    ctypes.CDLL(None).system(b"echo ready; read end")  # no Python handler runs from before "ready" on
 print("ready", flush=True)
 if sys.argv[1] == "unwoken":
     os.write(termination._pipe[1], bytes([signal.SIGTERM]))  # a signal that was noted and woke nobody
-if sys.argv[1] == "in C":
-    signal.sigwait({signal.SIGUSR1})  # no Python handler runs meanwhile
 lock.acquire()
 """
 
@@ -106,7 +106,7 @@ lock.acquire()
 def test_sigterm_ends_a_worker_whatever_it_waits_for(how: str, ends_by: int) -> None:
     """It closes, then dies of the signal; of SIGKILL where the main thread never looks."""
     command = [sys.executable, "-c", WAITING, how]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         assert process.stdout.readline() == "ready\n"
         if how != "unwoken":
