@@ -88,13 +88,19 @@ class Call:
         if isinstance(around, LLMOperation):
             # The host measures this call by hand as well: it will count twice, and the doctor says so.
             self.ledger.later(self.ledger.values_add, "agentgauge_nested_llm_calls_total", ("ollama",), 1)
-        self._operation = LLMOperation(recorder, around, "", read_model=exchange.read_model)
+        self._operation = operation = LLMOperation(recorder, around, "", read_model=exchange.read_model)
+        if operation.task is not None:
+            operation.telling().arguments = hash(request_body)
         self._settled = False
 
     def responded(self, response: Any, along: Callable[[Any, Call], Any]) -> None:
         """Take the response: settle at once when it has been read, else read along its stream."""
         try:
-            if response.is_stream_consumed:
+            task, told = self._operation.task, self._operation.told
+            is_whole = response.is_stream_consumed
+            if task is not None and told is not None and (is_whole or task.waste.asks_again(told.arguments)):
+                self._exchange.compare()
+            if is_whole:
                 self._exchange.whole(response.status_code, response.content)
                 self.settle(complete=True)
                 return
@@ -196,6 +202,7 @@ class Call:
             told.phases = Phases(network_ns=wall_ns) if facts.status == "error" else self._unexplained(wall_ns)
         if facts.status != "error" and (n_completion or usage is None):
             told.first_token_ns = self._first_token_ns(facts, wall_ns)
+        told.result = facts.answer
         told.n_tool_calls = facts.n_tool_calls
         told.truncation = facts.truncation or _fell(operation, self._exchange, facts)
         if facts.status in _ANSWERED:

@@ -35,6 +35,7 @@ class CallFacts(NamedTuple):
     ``counts`` is False for exchanges that are no call of the model: loading, unloading, a redirect.
     ``times`` is None where the server reports none. ``held_back`` says that the first token reached the client long
     after it was made (tool calls, answers that are not streamed), so that only the server's times tell when.
+    ``answer`` is a hash of what was answered, where it was asked for.
     """
 
     model: str
@@ -46,6 +47,7 @@ class CallFacts(NamedTuple):
     held_back: bool = False
     counts: bool = True
     n_tool_calls: int = 0
+    answer: int | None = None
 
 
 class Exchange(Protocol):

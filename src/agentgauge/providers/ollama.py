@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from typing import Any, Literal
 
 from agentgauge.model.span import UNKNOWN_MODEL, CallStatus, Phases, TokenUsage
@@ -41,6 +42,8 @@ _NUM_CTX = re.compile(rb'"num_ctx"\s*:\s*(\d+)')
 _NUM_PREDICT = re.compile(rb'"num_predict"\s*:\s*(\d+)')
 _CONTENT = re.compile(rb'"(?:messages|prompt|input)"\s*:')
 _DONE_REASON = re.compile(rb'"done_reason"\s*:\s*"(\w+)"')
+_CREATED = re.compile(rb'"created_at":"[^"]*",')
+_CALL_ID = re.compile(rb'"id":"call_[^"]*",')
 _HEAD_BYTES = 2_048
 _TAIL_BYTES = 65_536
 _MAX_FIGURES_BYTES = 400
@@ -59,6 +62,7 @@ class OllamaExchange:
     """
 
     __slots__ = (
+        "_answer",
         "_head_bytes",
         "_n_tool_calls",
         "_status_code",
@@ -77,6 +81,7 @@ class OllamaExchange:
         self._streamed = False
         self._tools = False
         self._n_tool_calls = 0
+        self._answer: int | None = None
         self.tail = b""
 
     @property
@@ -96,6 +101,10 @@ class OllamaExchange:
         self._thinking = False
         self._two_passes = b'"format":' in self._head_bytes and b'"format":' in self._head()
 
+    def compare(self) -> None:
+        """Take a hash of the answer that is about to come, without what differs though the answers are the same."""
+        self._answer = 0
+
     def feed(self, data: bytes) -> int:
         """Take note of bytes of the response's body, cut anywhere; keeps the last line only.
 
@@ -111,6 +120,8 @@ class OllamaExchange:
             self._note_tools(data)
         if self._two_passes and data.rfind(b'"thinking":') >= 0:
             self._thinking = True
+        if self._answer is not None:
+            self._answer = zlib.crc32(_said(data[: data.rfind(b"\n") + 1]), self._answer)
         if n_lines and data.rfind(b'"total_duration":', -_MAX_FIGURES_BYTES) >= 0:
             n_lines -= 1
         last = data[data.rfind(b"\n", 0, -1) + 1 :]
@@ -155,6 +166,7 @@ class OllamaExchange:
             self._tools or not self._streamed,
             True,
             self._n_tool_calls,
+            self._answer if self._answer is None or self._streamed else zlib.crc32(_said(line)),
         )
 
     def _had_two_passes(self, line: bytes) -> bool:
@@ -245,6 +257,13 @@ def phases_within(times: ServerTimes, wall_ns: int) -> Phases:
         left_ns -= parts[-1]
     load_ns, queue_ns, prefill_ns, decode_ns = parts
     return Phases(0, queue_ns, load_ns, prefill_ns, decode_ns, left_ns)
+
+
+def _said(lines: bytes) -> bytes:
+    """Return whole lines of an answer without its times and the ids of its tool calls."""
+    figures = lines.rfind(b'"total_duration":')
+    said = _CREATED.sub(b"", lines if figures < 0 else lines[:figures])
+    return _CALL_ID.sub(b"", said) if said.rfind(b'"tool_calls":') >= 0 else said
 
 
 def _n_tool_calls(line: bytes) -> int:

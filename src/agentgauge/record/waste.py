@@ -50,14 +50,15 @@ def _plain(value: object, depth: int) -> object:
 class Waste:
     """The tokens and calls of one running task.
 
-    Thread-safety: under the lock of ``record/live.py``.
+    Thread-safety: the ledger's steps; ``asks_again`` from any thread.
     """
 
-    __slots__ = ("_seen", "_tokens", "repeated")
+    __slots__ = ("_asked", "_seen", "_tokens", "repeated")
 
     def __init__(self) -> None:
         self._tokens: dict[tuple[str, str], list[int]] = {}
         self._seen: set[tuple[str, str, int, int]] | None = None
+        self._asked: set[int] | None = None
         self.repeated: dict[PathKey, int] = {}
 
     def repeats(self, component: str, name: str, arguments: int, result: int) -> bool:
@@ -70,6 +71,17 @@ class Waste:
             return True
         if len(self._seen) < MAX_CALLS:
             self._seen.add(call)
+        return False
+
+    def asks_again(self, arguments: int | None) -> bool:
+        """Tell whether this task asked just this before: only then is a streamed answer worth a hash."""
+        asked = self._asked
+        if asked is None:
+            asked = self._asked = set()
+        if arguments is None or arguments in asked:
+            return arguments is not None
+        if len(asked) < MAX_CALLS:
+            asked.add(arguments)
         return False
 
     def spent(self, model: str, fate: str, usage: TokenUsage) -> None:

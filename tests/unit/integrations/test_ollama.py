@@ -40,10 +40,10 @@ class Records:
     def __init__(self, records: Recording) -> None:
         self._records = records
 
-    def counted(self, name: str, **labels: str) -> float:
+    def counted(self, metric: str, /, **labels: str) -> float:
         """Return one sample, 0 when it is not there."""
         text = ",".join(f'{label}="{value}"' for label, value in sorted(labels.items()))
-        return self._records.collected().get(f"{name}{{{text}}}", 0.0)
+        return self._records.collected().get(f"{metric}{{{text}}}", 0.0)
 
     def total(self, name: str) -> float:
         """Return the sum over all samples of a name."""
@@ -522,3 +522,32 @@ def test_tools_asked_for_are_counted(hooked: Records, server: RawServer, way: st
             WAYS[way](server, stream=stream)
     expected = 2 + 2 * 2 if stream else 2
     assert hooked.counted("agent_llm_tool_calls_requested_total", agent="a", model="m") == expected
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("stream", [False, True])
+def test_calls_that_repeat_in_a_task(hooked: Records, server: RawServer, way: str, stream: bool) -> None:
+    """The same request with the same answer is one again; with another answer it is not, in another task neither.
+
+    Times and ids of tool calls do not tell answers apart. Streams are compared from the second of a request on.
+    """
+    ids = b'"content":"","tool_calls":[{"id":"call_%x","function":{"name":"f","arguments":{}}}]'
+
+    def ask(i: int, text: bytes = b" hi") -> None:
+        token = TOKEN.replace(b" hi", text).replace(b"22:56:45", b"22:56:%02d" % (46 + i))
+        final = FINAL.replace(b'"content":""', ids % i).replace(b"350000", b"35000%d" % i)
+        server.reply = streamed(token, token, final) if stream else Reply(parts=[final.replace(b"stop", text.strip())])
+        WAYS[way](server, stream=stream)
+
+    with task(agent="a"):
+        for i in range(4):
+            ask(i)
+        ask(4, text=b" ho")
+    with task(agent="b"):
+        ask(5)
+    n_repeated = 2 if stream else 3
+    assert hooked.counted("agent_repeated_calls_total", agent="a", component="llm", name="m") == n_repeated
+    fate = {"agent": "a", "model": "m", "token_type": "completion"}
+    assert hooked.counted("agent_token_fate_total", fate="repeated", **fate) == 6 * n_repeated
+    assert hooked.counted("agent_token_fate_total", fate="useful", **fate) == 6 * (5 - n_repeated)
+    assert hooked.counted("agent_repeated_calls_total", agent="b", component="llm", name="m") == 0
