@@ -15,6 +15,7 @@ from agentgauge.model.span import Phases
 from agentgauge.providers import CallFacts
 from agentgauge.providers.ollama import CALL_PATHS, OllamaExchange, phases_within
 from agentgauge.record.api import default_recorder
+from agentgauge.record.branch import operation_around
 from agentgauge.record.context import CURRENT
 from agentgauge.record.llm import Ended, LLMOperation
 from agentgauge.record.once import without_locks
@@ -85,7 +86,7 @@ class Call:
         recorder = default_recorder()
         self.ledger = recorder.ledger
         around = CURRENT.get()
-        if isinstance(around, LLMOperation):
+        if isinstance(operation_around(around), LLMOperation):
             # The host measures this call by hand as well: it will count twice, and the doctor says so.
             self.ledger.later(self.ledger.values_add, "agentgauge_nested_llm_calls_total", ("ollama",), 1)
         self._operation = operation = LLMOperation(recorder, around, "", read_model=exchange.read_model)

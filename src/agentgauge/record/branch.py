@@ -3,6 +3,8 @@
 An asyncio task gets one by itself when its first operation starts, until it is done. A thread gets one from
 ``propagate``, which sees it begin and end; under ``asyncio.to_thread`` or a copied context alone there is none, so
 several operations of one such thread stand directly below the task: harmless for one, a looser what-if for more.
+
+A branch is current in its line (``record/context.py``), so that what the line starts in its turn stands below it.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import functools
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+from agentgauge.record.context import CURRENT
 from agentgauge.record.lane import running_asyncio_task
 from agentgauge.record.node import BranchNode
 
@@ -20,8 +23,40 @@ if TYPE_CHECKING:
     from agentgauge.record.node import Node
     from agentgauge.record.recorder import Recorder
 
+NO_LANE = -1
+"""The lane of a branch whose line of execution is over."""
+
 _STEPPED: ContextVar[Node | None] = ContextVar("agentgauge_stepped", default=None)
 """Below which node this job of a thread has taken a step already."""
+
+
+class Branch:
+    """A line of execution inside an operation, ``of``; it counts from when it is made."""
+
+    __slots__ = ("lane", "live", "node", "of", "recorder", "task")
+
+    def __init__(self, of: Enclosing, lane: int) -> None:
+        self.of = of
+        self.recorder = recorder = of.recorder
+        self.task = of.task
+        self.live = of.live
+        self.lane = lane
+        self.node = None if of.node is None else BranchNode(of.node.key, of.node)
+        if self.live is not None and self.node is not None:
+            recorder.live.start(self.live, self.node, recorder.clock.monotonic_ns())
+
+    def finish(self) -> None:
+        """End the line: its node ends with the last of what stands below it."""
+        self.lane = NO_LANE
+        if self.live is not None and self.node is not None:
+            self.recorder.live.end(self.live, self.node, self.recorder.clock.monotonic_ns())
+
+
+def operation_around(enclosing: Enclosing | None) -> Enclosing | None:
+    """Return the operation that encloses this code, whatever line of it this is."""
+    while isinstance(enclosing, Branch):
+        enclosing = enclosing.of
+    return enclosing
 
 
 def node_below(recorder: Recorder, parent: Enclosing, task: LiveTask, lane: int) -> Node | None:
@@ -29,18 +64,30 @@ def node_below(recorder: Recorder, parent: Enclosing, task: LiveTask, lane: int)
     node = parent.node
     if node is None or (parent.lane == lane and not task.branches):
         return node
+    around = parent
+    while isinstance(around, Branch) and around.lane == NO_LANE:
+        around = around.of  # who started this line is gone: it stands where that one stood
+    node = around.node
     branches = task.branches.get(id(node))
-    if parent.lane == lane:
+    if around.lane == lane:
         if branches:
-            _end_stale(recorder, task, branches)
+            _end_stale(branches)
         return node
     if branches is not None and lane in branches:
-        return branches[lane][1]
+        return _carry(parent, branches[lane][1])
     asyncio_task = running_asyncio_task()
-    if asyncio_task is None:
+    if asyncio_task is not None:
+        return _carry(parent, _branch_off(task, around, lane, asyncio_task))
+    if node is not None:
         _note_step(recorder, task, node)
-        return node
-    return _branch_off(recorder, task, node, lane, asyncio_task)
+    return node
+
+
+def _carry(parent: Enclosing, branch: Branch) -> Node | None:
+    """Make a branch current in its line, where its parent is."""
+    if CURRENT.get() is parent:
+        CURRENT.set(branch)
+    return branch.node
 
 
 def _note_step(recorder: Recorder, task: LiveTask, node: Node) -> None:
@@ -59,27 +106,28 @@ def _doubt_beside(task: LiveTask, node: Node) -> None:
         task.doubts.add("unwrapped")
 
 
-def _branch_off(recorder: Recorder, task: LiveTask, parent: Node, lane: int, asyncio_task: Any) -> Node:
-    branch = BranchNode(parent.key, parent)
-    recorder.live.start(task, branch, recorder.clock.monotonic_ns())
-    task.branches.setdefault(id(parent), {})[lane] = (asyncio_task, branch)
-    asyncio_task.add_done_callback(functools.partial(_done, recorder, task, id(parent), lane))
+def _branch_off(task: LiveTask, around: Enclosing, lane: int, asyncio_task: Any) -> Branch:
+    branch = Branch(around, lane)
+    parent_id = id(around.node)
+    task.branches.setdefault(parent_id, {})[lane] = (asyncio_task, branch)
+    asyncio_task.add_done_callback(functools.partial(_done, branch, parent_id))
     return branch
 
 
-def _done(recorder: Recorder, task: LiveTask, parent_id: int, lane: int, _: Any) -> None:
-    with recorder.guard("branch"):
-        _end(recorder, task, task.branches.get(parent_id), lane)
+def _done(branch: Branch, parent_id: int, _: Any) -> None:
+    with branch.recorder.guard("branch"):
+        if branch.live is not None:
+            _end(branch.live.branches.get(parent_id), branch.lane)
 
 
-def _end_stale(recorder: Recorder, task: LiveTask, branches: dict[int, tuple[Any, Node]]) -> None:
+def _end_stale(branches: dict[int, tuple[Any, Branch]]) -> None:
     """End branches that are over: who awaits a task may run before its callback does."""
     for lane, (asyncio_task, _) in list(branches.items()):
         if asyncio_task.done():
-            _end(recorder, task, branches, lane)
+            _end(branches, lane)
 
 
-def _end(recorder: Recorder, task: LiveTask, branches: dict[int, tuple[Any, Node]] | None, lane: int) -> None:
+def _end(branches: dict[int, tuple[Any, Branch]] | None, lane: int) -> None:
     found = branches.pop(lane, None) if branches else None
     if found is not None:
-        recorder.live.end(task, found[1], recorder.clock.monotonic_ns())
+        found[1].finish()

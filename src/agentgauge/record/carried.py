@@ -6,9 +6,9 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from agentgauge.record.context import CURRENT, Enclosing, put_back
+from agentgauge.record.branch import Branch
+from agentgauge.record.context import CURRENT, put_back
 from agentgauge.record.lane import current_lane
-from agentgauge.record.node import BranchNode
 
 
 def carried(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -19,7 +19,7 @@ def carried(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
-        branch = Branch(enclosing)
+        branch = Branch(enclosing, current_lane())
         token = CURRENT.set(branch)
         try:
             return function(*args, **kwargs)
@@ -28,23 +28,3 @@ def carried(function: Callable[..., Any]) -> Callable[..., Any]:
             branch.finish()
 
     return run
-
-
-class Branch:
-    """A function's run in another thread, inside the task that sent it there."""
-
-    __slots__ = ("lane", "live", "node", "recorder", "task")
-
-    def __init__(self, parent: Enclosing) -> None:
-        self.recorder = recorder = parent.recorder
-        self.task = parent.task
-        self.live = parent.live
-        self.lane = current_lane()
-        self.node = None if parent.node is None else BranchNode(parent.node.key, parent.node)
-        if self.live is not None and self.node is not None:
-            recorder.live.start(self.live, self.node, recorder.clock.monotonic_ns())
-
-    def finish(self) -> None:
-        """End the branch."""
-        if self.live is not None and self.node is not None:
-            self.recorder.live.end(self.live, self.node, self.recorder.clock.monotonic_ns())

@@ -19,6 +19,7 @@ from agentgauge.record.timeline import Timeline
 
 if TYPE_CHECKING:
     from agentgauge.model.accounts import PathKey
+    from agentgauge.record.branch import Branch
     from agentgauge.record.ledger import Ledger, LiveRow
     from agentgauge.record.node import Node
     from agentgauge.record.objectives import SloSide
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 class LiveTask:
     """A root task while it runs: its timeline, its target and the branches open in it.
 
-    ``branches``: id of a node -> lane -> (asyncio task, branch node). ``doubts``: why what-if intervals do not hold
+    ``branches``: id of a node -> lane -> (asyncio task, branch). ``doubts``: why what-if intervals do not hold
     for it. ``agent`` is its name as it is counted, ``paths`` what is known of its agent's components, once it is open.
 
     Usable before it is open, and where it never will be: a child forked before that has no part in it, but calls below.
@@ -40,7 +41,7 @@ class LiveTask:
         self.timeline = Timeline(defaultdict(int), t_ns)
         self.limit_ns: int | None = None
         self.paths: Container[PathKey] = ()
-        self.branches: dict[int, dict[int, tuple[Any, Node]]] = {}
+        self.branches: dict[int, dict[int, tuple[Any, Branch]]] = {}
         self.slo: SloSide = "met"
         self.doubts: set[str] = set()
 

@@ -7,7 +7,8 @@ last one to the counts that held, so each event costs the same however large the
 counts partition the task's time exactly: integers, no tie rule, no rounding. A scrape only advances.
 
 A node counts inside its parent's time. When a parent ends, what still runs below it stops counting there and then;
-what it goes on to use is *detached* and enters no partition, like work that starts after its parent ended.
+what it goes on to use is *detached* and enters no partition, like work that starts after its parent ended. Only a
+branch, which is no work of its own, lasts as long as what it has begun.
 
 Pure: takes nanoseconds, knows no clock and no lock. ``record/path.py`` walks the finished tree, ``record/live.py``
 joins the timelines of a process. Specification and proofs: docs/why.
@@ -90,6 +91,8 @@ class Timeline:
                 self._close(node)
             return last_ns - node.start_ns if node is not self.root else 0
         if node.end_ns is None:
+            if node.n_open and not node.n_calls:
+                return 0  # a branch: it ends with the last node below it
             parent.n_open = n_open = parent.n_open - 1
             if node.n_open:
                 self._close(node)
@@ -97,7 +100,28 @@ class Timeline:
             else:
                 node.end_ns = last_ns
                 self.leaves -= node.leaf if n_open else node.leaf - parent.leaf
-        return 0 if parent.done_ns is None else last_ns - max(node.start_ns, parent.done_ns)
+        if parent.done_ns is None and (parent.end_ns is None or parent.n_calls):
+            return 0
+        if parent.end_ns is None:
+            self._end_branches(parent)
+        return self._outside(node, parent) if node.n_calls else 0
+
+    def _end_branches(self, branch: Node) -> None:
+        """End a branch that is over with the last node below it, and so on up."""
+        while branch.done_ns is not None and not branch.n_open and branch.parent is not None:
+            parent = branch.parent
+            branch.end_ns = self.last_ns
+            parent.n_open -= 1
+            self.leaves -= branch.leaf if parent.n_open else branch.leaf - parent.leaf
+            branch = parent
+
+    def _outside(self, node: Node, parent: Node) -> int:
+        """Return how long an ended node ran after the end of what it stands in, be it in a branch of that."""
+        while parent.done_ns is None and not parent.n_calls and parent.parent is not None:
+            parent = parent.parent
+        if parent.done_ns is None or parent.end_ns is None:
+            return 0
+        return self.last_ns - max(node.start_ns, parent.done_ns, parent.end_ns)
 
     def _close(self, node: Node) -> None:
         """Stop counting an open node and everything open below it."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -15,6 +15,8 @@ import agentgauge as ag
 from agentgauge.model.span import Phases
 from agentgauge.record.snapshot import Snapshot
 from agentgauge.testing import FakeClock, Recording, recording
+
+Job: TypeAlias = Callable[[str], Coroutine[Any, Any, None]]
 
 
 @pytest.fixture
@@ -339,6 +341,110 @@ async def test_gathered_branches_get_nodes_of_their_own() -> None:
         assert "c" in names
         assert "f" not in names
         check_identities(records.recorder.ledger.snapshot())
+
+
+async def in_asyncio_tasks(job: Job) -> None:
+    await asyncio.gather(asyncio.create_task(job("b")), job("c"))
+
+
+async def in_a_thread(job: Job) -> None:
+    await asyncio.to_thread(asyncio.run, job("c"))
+
+
+async def in_a_pool(job: Job) -> None:
+    with ag.propagate(ThreadPoolExecutor(1)) as pool:
+        await asyncio.wrap_future(pool.submit(asyncio.run, job("c")))
+
+
+@pytest.mark.parametrize("fan_out", [in_asyncio_tasks, in_a_thread, in_a_pool])
+async def test_what_one_of_several_lines_starts_stands_below_it(
+    records: Recording, clock: FakeClock, fan_out: Callable[[Job], Awaitable[None]]
+) -> None:
+    """A gathered worker that takes a step and then fans out waits for what it began: its time is not its own."""
+    all_began = asyncio.Event()
+
+    async def step(name: str) -> None:
+        with ag.tool_call(name):
+            if name == "c":
+                for _ in range(3):
+                    await asyncio.sleep(0)  # by now the other is over
+                clock.advance(2)
+
+    async def worker() -> None:
+        with ag.llm_call(model="m"):
+            await all_began.wait()
+            clock.advance(1)
+        await fan_out(step)
+        with ag.llm_call(model="m"):
+            clock.advance(1)
+
+    async def sibling() -> None:
+        with ag.tool_call("z"):
+            all_began.set()
+            await asyncio.sleep(0)
+
+    async with ag.task(agent="a"):
+        await asyncio.gather(worker(), sibling())
+    path = seconds(records, "agent_task_path_seconds_total")
+    assert path == {"llm/m/met": 2, "tool/c/met": 2}
+    assert "own+tool" not in seconds(records, "agent_task_state_seconds_total")
+    check_identities(records.recorder.ledger.snapshot())
+
+
+@pytest.mark.parametrize("is_under_way", [True, False])
+async def test_what_outlasts_the_line_that_started_it(records: Recording, clock: FakeClock, is_under_way: bool) -> None:
+    """A worker returns what still runs, and the task waits for it: it counts, whether it had begun by then or not."""
+    go_on = asyncio.Event()
+    left: list[asyncio.Task[None]] = []
+
+    async def background() -> None:
+        if not is_under_way:
+            await go_on.wait()
+        with ag.tool_call("late"):
+            await go_on.wait()
+            clock.advance(3)
+
+    async def worker() -> None:
+        with ag.tool_call("first"):
+            clock.advance(1)
+        left.append(asyncio.create_task(background()))
+        await asyncio.sleep(0)
+
+    async with ag.task(agent="a"):
+        await asyncio.gather(worker(), asyncio.sleep(0))
+        go_on.set()
+        await asyncio.gather(*left)
+        clock.advance(0.5)
+    path = seconds(records, "agent_task_path_seconds_total")
+    assert path == {"tool/first/met": 1, "tool/late/met": 3, "own//met": 0.5}
+    assert taken(records, "agent_detached_seconds_total") == {}
+    check_identities(records.recorder.ledger.snapshot())
+
+
+async def test_what_outlasts_its_task_is_detached_however_deep(records: Recording, clock: FakeClock) -> None:
+    """Of a line left behind by another, the part after the task's end counts as detached and no other."""
+    go_on = asyncio.Event()
+    left: list[asyncio.Task[None]] = []
+
+    async def background() -> None:
+        with ag.tool_call("late"):
+            await go_on.wait()
+
+    async def worker() -> None:
+        with ag.tool_call("first"):
+            clock.advance(1)
+        left.append(asyncio.create_task(background()))
+        await asyncio.sleep(0)
+
+    async with ag.task(agent="a"):
+        await asyncio.gather(worker(), asyncio.sleep(0))
+        clock.advance(2)
+    clock.advance(4)
+    go_on.set()
+    await asyncio.gather(*left)
+    assert seconds(records, "agent_task_path_seconds_total") == {"tool/first/met": 1, "tool/late/met": 2}
+    assert taken(records, "agent_detached_seconds_total") == {("a",): 4_000_000_000}
+    check_identities(records.recorder.ledger.snapshot())
 
 
 def run_thread_agent(seed: int) -> None:
