@@ -43,13 +43,13 @@ class Branch:
         self.lane = lane
         self.node = None if of.node is None else BranchNode(of.node.key, of.node)
         if self.live is not None and self.node is not None:
-            recorder.live.start(self.live, self.node, recorder.clock.monotonic_ns())
+            recorder.ledger.later(self.live.timeline.start_branch, self.node, recorder.clock.monotonic_ns())
 
     def finish(self) -> None:
         """End the line: its node ends with the last of what stands below it."""
         self.lane = NO_LANE
         if self.live is not None and self.node is not None:
-            self.recorder.live.end(self.live, self.node, self.recorder.clock.monotonic_ns())
+            self.recorder.ledger.later(self.live.timeline.end_branch, self.node, self.recorder.clock.monotonic_ns())
 
 
 def operation_around(enclosing: Enclosing | None) -> Enclosing | None:

@@ -49,7 +49,7 @@ class LiveTask:
 class LiveTasks:
     """All running root tasks of a process, and the seconds of their states by agent.
 
-    Thread-safety: ``start`` and ``end`` from any thread, finaliser or signal handler; the others are steps.
+    Thread-safety: ``end`` from any thread, finaliser or signal handler; the others are steps.
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -73,10 +73,6 @@ class LiveTasks:
         task.limit_ns = self.objectives.limit_ns(agent) if limit_ns is None else limit_ns
         task.timeline.seconds = seconds.by_leaves
         self._open.add(task)
-
-    def start(self, task: LiveTask, node: Node, t_ns: int) -> None:
-        """Start a node of a task."""
-        self._ledger.later(task.timeline.start, node, t_ns)
 
     def end(self, task: LiveTask, node: Node, t_ns: int) -> None:
         """End a node of a task."""

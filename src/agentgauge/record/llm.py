@@ -239,7 +239,8 @@ class LLMOperation(EndsOnce):
         self.model = name
         self._rows = self.recorder.llm_seen(self.agent, name)
         if self.live is not None and self.node is not None:
-            self.node.key = key = ("llm", name)
+            key = ("llm", name)
+            self.node.rename(key)
             self.recorder.paths.rows(self.live.agent, key)
         self._send(t_ns)
 
@@ -373,7 +374,7 @@ class LLMOperation(EndsOnce):
         if ended is None:
             task.counts["llm"] -= 1
             if self.node is not None:
-                self.node.key = ("own", "")
+                self.node.rename(("own", ""))
             return
         repeated = (
             told.arguments is not None

@@ -91,8 +91,6 @@ class Timeline:
                 self._close(node)
             return last_ns - node.start_ns if node is not self.root else 0
         if node.end_ns is None:
-            if node.n_open and not node.n_calls:
-                return 0  # a branch: it ends with the last node below it
             parent.n_open = n_open = parent.n_open - 1
             if node.n_open:
                 self._close(node)
@@ -104,24 +102,32 @@ class Timeline:
             return 0
         if parent.end_ns is None:
             self._end_branches(parent)
-        return self._outside(node, parent) if node.n_calls else 0
+            return 0
+        while not parent.n_calls and parent.done_ns is None and parent.parent is not None:
+            parent = parent.parent  # a branch that was cut: what counts is the end of what it stands in
+        return 0 if parent.done_ns is None else last_ns - max(node.start_ns, parent.done_ns)
+
+    def start_branch(self, branch: Node, t_ns: int) -> None:
+        """Start a branch, under the name that what it stands below has by now."""
+        if branch.parent is not None:
+            branch.key = branch.parent.key
+        self.start(branch, t_ns)
+
+    def end_branch(self, branch: Node, t_ns: int) -> None:
+        """End a branch, now or with the last node below it."""
+        self.advance(t_ns)
+        if branch.end_ns is None:
+            branch.done_ns = self.last_ns
+            self._end_branches(branch)
 
     def _end_branches(self, branch: Node) -> None:
-        """End a branch that is over with the last node below it, and so on up."""
+        """End a branch that is over and has nothing open, then the one that it was the last of, and so on up."""
         while branch.done_ns is not None and not branch.n_open and branch.parent is not None:
             parent = branch.parent
-            branch.end_ns = self.last_ns
+            branch.end_ns = branch.done_ns = self.last_ns
             parent.n_open -= 1
             self.leaves -= branch.leaf if parent.n_open else branch.leaf - parent.leaf
             branch = parent
-
-    def _outside(self, node: Node, parent: Node) -> int:
-        """Return how long an ended node ran after the end of what it stands in, be it in a branch of that."""
-        while parent.done_ns is None and not parent.n_calls and parent.parent is not None:
-            parent = parent.parent
-        if parent.done_ns is None or parent.end_ns is None:
-            return 0
-        return self.last_ns - max(node.start_ns, parent.done_ns, parent.end_ns)
 
     def _close(self, node: Node) -> None:
         """Stop counting an open node and everything open below it."""
@@ -131,6 +137,8 @@ class Timeline:
         while stack:
             closing = stack.pop()
             closing.end_ns = self.last_ns
+            if not closing.n_calls:
+                closing.done_ns = None
             if closing.n_open:
                 closing.n_open = 0
                 for child in closing.children or ():
