@@ -65,7 +65,7 @@ class Meter:
             self._at = at
             if at not in self.seconds_ns:
                 self.seconds_ns[at] = 0
-                self.tokens[at] = 0
+                self.tokens.setdefault(at, 0)  # a call that came from another model may have brought some
             self._changes.append((last_ns, at))
 
     def credit_span(self, n_tokens: int, start_ns: int, end_ns: int) -> None:

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 import pytest
 
-from agentgauge.record.node import Node
+from agentgauge.record.node import BranchNode, Node
 from agentgauge.record.path import clip, path_seconds, solo_seconds, walk
 from agentgauge.record.states import MAX_KNOWN, StateSeconds, state_label
 from agentgauge.record.timeline import Timeline
@@ -29,6 +29,7 @@ class Work:
     children: list[Work] = field(default_factory=list)
     name: str = ""
     detached: bool = False
+    is_branch: bool = False
 
 
 def all_works(work: Work) -> list[Work]:
@@ -60,10 +61,16 @@ def replayed(root: Work, chance: random.Random, unit: int = 1) -> tuple[Timeline
             if is_end:
                 timeline.end(timeline.root, t_ns)
                 frozen = dict(seconds.by_label())
+        elif is_end and work.is_branch:
+            timeline.end_branch(nodes[id(work)], t_ns)
         elif is_end:
             detached += timeline.end(nodes[id(work)], t_ns)
         else:
             parent = None if work.detached else nodes[id(parents[id(work)])]
+            if work.is_branch and parent is not None:
+                nodes[id(work)] = BranchNode(parent.key, parent)
+                timeline.start_branch(nodes[id(work)], t_ns)
+                continue
             nodes[id(work)] = Node((work.component, work.name), parent)
             timeline.start(nodes[id(work)], t_ns)
     return timeline, {label: ns for label, ns in frozen.items() if ns}, detached
@@ -271,6 +278,30 @@ def shuffled(work: Work, chance: random.Random) -> Work:
     return Work(work.component, work.start, work.end, children, work.name, work.detached)
 
 
+def branched(work: Work, chance: random.Random) -> Work:
+    """Put lines of execution between works and some of their children, which may outlast them."""
+    children: list[Work] = []
+    for child in [branched(child, chance) for child in work.children]:
+        if child.start < work.start or child.start >= work.end or child.detached or chance.random() < 0.5:
+            children.append(child)
+            continue
+        start = chance.randint(int(work.start), int(child.start))
+        end = chance.randint(int(min(child.start + 1, child.end)), int(child.end))
+        line = Work(work.component, start, end, [child], work.name)
+        line.is_branch = True
+        children.append(line)
+    return Work(work.component, work.start, work.end, children, work.name, work.detached, work.is_branch)
+
+
+def waited_out(work: Work) -> Work:
+    """Return the tree with each line as long as the last work that was begun below it while the line was open."""
+    children = [waited_out(child) for child in work.children]
+    end = work.end
+    if work.is_branch:
+        end = max([end, *(child.end for child in children if not child.detached and child.start <= work.end)])
+    return Work(work.component, work.start, end, children, work.name, work.detached, work.is_branch)
+
+
 SEEDS = range(2_000)
 
 
@@ -350,6 +381,40 @@ def test_live_states_equal_a_sweep() -> None:
         root = grown(tree, None)
         clip(root)
         assert path_seconds(timeline.root) == path_seconds(root), seed
+
+
+def test_lines_last_as_long_as_what_they_began() -> None:
+    """With lines of execution in it the live tree still is the drawn one: states, path and detached time."""
+    n_longer = 0
+    for seed in SEEDS:
+        chance = random.Random(seed)
+        tree = branched(random_tree(chance), chance)
+        meant = waited_out(tree)
+        n_longer += [work.end for work in all_works(tree)] != [work.end for work in all_works(meant)]
+        timeline, live, detached = replayed(tree, chance)
+        expected, _ = swept(meant)
+        assert live == {label: ns for label, ns in expected.items() if ns}, seed
+        clip(timeline.root)
+        root = grown(meant, None)
+        clip(root)
+        assert path_seconds(timeline.root) == path_seconds(root), seed
+        assert detached == outside(meant), seed
+    assert n_longer > 1_000
+
+
+def outside(tree: Work) -> float:
+    """Add up what works do beyond the ends of those they stand in; a line is no work, what it stands in counts."""
+
+    def below(work: Work, around: Work) -> float:
+        if work.detached:
+            beyond = work.end - work.start
+        elif work.is_branch:
+            return sum(below(child, around) for child in work.children)
+        else:
+            beyond = max(0, work.end - max(work.start, around.end))
+        return beyond + sum(below(child, work) for child in work.children)
+
+    return sum(below(child, tree) for child in tree.children)
 
 
 def test_detached_work_is_what_outlives_its_parent() -> None:

@@ -40,6 +40,15 @@ def test_chunks_count_at_the_level_that_held_at_their_mark(
     assert found == expected
 
 
+def test_tokens_of_a_level_that_was_never_reached_stay() -> None:
+    """A call that is named anew in mid-answer brings chunks from levels of another model: they are not lost."""
+    meter = Meter(0)
+    meter.change(1, 1)
+    meter.credit(7, {2: 3})
+    meter.change(1, 2)
+    assert sum(meter.tokens.values()) == 7
+
+
 def test_chunks_from_before_what_is_remembered_count_at_the_oldest_level() -> None:
     """No chunk is lost when the level changed more often than is kept."""
     meter = Meter(0)

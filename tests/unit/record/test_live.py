@@ -447,6 +447,23 @@ async def test_what_outlasts_its_task_is_detached_however_deep(records: Recordin
     check_identities(records.recorder.ledger.snapshot())
 
 
+async def test_lines_inside_a_call_have_its_name(records: Recording, clock: FakeClock) -> None:
+    """Whatever a call is called by the time it ends, the own time of the lines in it is that call's."""
+
+    async def line() -> None:
+        with ag.tool_call("t"):
+            clock.advance(1)
+        await asyncio.sleep(0)
+        clock.advance(1)
+
+    async with ag.task(agent="a"):
+        with ag.llm_call(model="asked") as call:
+            await asyncio.gather(line())
+            call.set_model("answered")
+    path = seconds(records, "agent_task_path_seconds_total")
+    assert path == {"tool/t/met": 1, "llm/answered/met": 1}
+
+
 def run_thread_agent(seed: int) -> None:
     chance = random.Random(seed)
     with ag.task(agent=f"t{seed % 3}"), ag.propagate(ThreadPoolExecutor(3)) as pool:
