@@ -250,13 +250,17 @@ def phases_within(times: ServerTimes, wall_ns: int) -> Phases:
     left_ns = wall_ns - load_ns - queue_ns - prefill_ns - decode_ns
     if left_ns >= 0:
         return Phases(0, queue_ns, load_ns, prefill_ns, decode_ns, left_ns)
-    left_ns = wall_ns
-    parts = []
-    for claimed_ns in (load_ns, queue_ns, prefill_ns, decode_ns):
-        parts.append(min(claimed_ns, left_ns))
-        left_ns -= parts[-1]
-    load_ns, queue_ns, prefill_ns, decode_ns = parts
-    return Phases(0, queue_ns, load_ns, prefill_ns, decode_ns, left_ns)
+    load_end_ns = min(load_ns, wall_ns)
+    queue_end_ns = min(load_end_ns + queue_ns, wall_ns)
+    prefill_end_ns = min(queue_end_ns + prefill_ns, wall_ns)
+    return Phases(
+        0,
+        queue_end_ns - load_end_ns,
+        load_end_ns,
+        prefill_end_ns - queue_end_ns,
+        min(decode_ns, wall_ns - prefill_end_ns),
+        max(0, wall_ns - prefill_end_ns - decode_ns),
+    )
 
 
 def _said(lines: bytes) -> bytes:

@@ -19,7 +19,6 @@ from agentgauge.record.timeline import Timeline
 
 if TYPE_CHECKING:
     from agentgauge.model.accounts import PathKey
-    from agentgauge.record.branch import Branch
     from agentgauge.record.ledger import Ledger, LiveRow
     from agentgauge.record.node import Node
     from agentgauge.record.objectives import SloSide
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 class LiveTask:
     """A root task while it runs: its timeline, its target and the branches open in it.
 
-    ``branches``: id of a node -> lane -> (asyncio task, branch). ``doubts``: why what-if intervals do not hold
+    ``branches``: id of a node -> lane -> (asyncio task, ``Branch``). ``doubts``: why what-if intervals do not hold
     for it. ``agent`` is its name as it is counted, ``paths`` what is known of its agent's components, once it is open.
 
     Usable before it is open, and where it never will be: a child forked before that has no part in it, but calls below.
@@ -41,7 +40,7 @@ class LiveTask:
         self.timeline = Timeline(defaultdict(int), t_ns)
         self.limit_ns: int | None = None
         self.paths: Container[PathKey] = ()
-        self.branches: dict[int, dict[int, tuple[Any, Branch]]] = {}
+        self.branches: dict[int, dict[int, tuple[Any, Any]]] = {}
         self.slo: SloSide = "met"
         self.doubts: set[str] = set()
 
