@@ -66,6 +66,10 @@ class TaskOperation(EndsOnce):
         self.recorder = recorder
         self._epoch = recorder.ledger.epoch
         outer = None if parent is None else parent.task
+        if parent is not None and parent.live is not None and parent.live.is_over:
+            outer = (
+                None  # a worker that the first request started serves others after it: theirs are tasks of their own
+            )
         self.agent = agent
         self.agent_type = agent_type or agent
         self.is_root = outer is None
@@ -112,6 +116,8 @@ class TaskOperation(EndsOnce):
         """End the task; only the first end counts. ``t_ns`` is when, on the monotonic clock; now when None."""
         if not self.close_once() or self._epoch != self.recorder.ledger.epoch:
             return
+        if self.is_root and self.live is not None:
+            self.live.is_over = True
         try:
             end_ns = end_of(self.recorder, self.start_ns, t_ns)
             status = status if status in TASK_STATUSES else "failure"
@@ -149,6 +155,7 @@ class TaskOperation(EndsOnce):
             doubts=(*self.live.doubts, "capped") if timeline.n_nodes >= MAX_NODES else self.live.doubts,
             slo=self.live.slo,
         )
+        timeline.root.children = None  # a context that outlives the task holds the root, and need not hold the tree
         # The timeline's instants, not the operation's: they never run back, so the path sums to them exactly.
         self.start_ns = timeline.root.start_ns
         span = self._span(status, error_type, timeline.root.end_ns or timeline.last_ns)

@@ -464,6 +464,37 @@ async def test_lines_inside_a_call_have_its_name(records: Recording, clock: Fake
     assert path == {"tool/t/met": 1, "llm/answered/met": 1}
 
 
+async def test_a_worker_that_outlives_its_first_task_runs_tasks_of_their_own(
+    records: Recording, clock: FakeClock
+) -> None:
+    """A background worker that the first request started lazily serves later ones: each is a root task."""
+    requests: asyncio.Queue[asyncio.Event] = asyncio.Queue()
+
+    async def work() -> None:
+        while True:
+            done = await requests.get()
+            with ag.task(agent="worker"), ag.tool_call("t"):
+                clock.advance(1)
+            done.set()
+
+    async def ask() -> None:
+        await requests.put(done := asyncio.Event())
+        await done.wait()
+
+    async with ag.task(agent="first"):
+        worker = asyncio.create_task(work())
+        await ask()
+    for _ in range(3):
+        await ask()
+    worker.cancel()
+    roots = taken(records, "agent_root_task_seconds_total")
+    assert {labels[0]: ns for labels, ns in roots.items()} == {"first": 1_000_000_000, "worker": 3_000_000_000}
+    path = taken(records, "agent_task_path_seconds_total")
+    assert path["worker", "tool", "t", "met"] == 3_000_000_000
+    assert taken(records, "agent_detached_seconds_total") == {}
+    check_identities(records.recorder.ledger.snapshot())
+
+
 def run_thread_agent(seed: int) -> None:
     chance = random.Random(seed)
     with ag.task(agent=f"t{seed % 3}"), ag.propagate(ThreadPoolExecutor(3)) as pool:
