@@ -24,21 +24,25 @@ if TYPE_CHECKING:
     from agentgauge.record.objectives import SloSide
 
 
+OVER = -1
+"""The epoch of a task that has ended."""
+
+
 class LiveTask:
     """A root task while it runs: its timeline, its target and the branches open in it.
 
     ``branches``: id of a node -> lane -> (asyncio task, ``Branch``). ``doubts``: why what-if intervals do not hold
-    for it. ``is_over``: a task that starts now is no part of it. ``agent`` is its name as it is counted, ``paths`` what
-    is known of its agent's components, once it is open.
+    for it. ``epoch``: the ledger's while it runs; a task that starts in another is no part of it. ``agent`` is its name
+    as it is counted, ``paths`` what is known of its agent's components, once it is open.
 
     Usable before it is open, and where it never will be: a child forked before that has no part in it, but calls below.
     """
 
-    __slots__ = ("agent", "branches", "doubts", "is_over", "limit_ns", "paths", "slo", "timeline")
+    __slots__ = ("agent", "branches", "doubts", "epoch", "limit_ns", "paths", "slo", "timeline")
 
-    def __init__(self, agent: str, t_ns: int) -> None:
+    def __init__(self, agent: str, t_ns: int, epoch: int) -> None:
         self.agent = agent
-        self.is_over = False
+        self.epoch = epoch
         self.timeline = Timeline(defaultdict(int), t_ns)
         self.limit_ns: int | None = None
         self.paths: Container[PathKey] = ()

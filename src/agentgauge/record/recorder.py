@@ -60,13 +60,6 @@ class Recorder:
         self.paths = Paths(self.ledger)
         self._good_ids = ("", "")
 
-    @property
-    def epoch(self) -> int:
-        """Number of forks behind this process; work started in another epoch is not this process' to count."""
-        return self.ledger.epoch
-
-    # -- at the start of an operation ------------------------------------------------------------------------------
-
     def task_started(self, agent: str, agent_type: str) -> TaskRows | None:
         """Count a task as running; its ``Task`` span ends that. Makes the agent's series at 0 when it is new."""
         try:

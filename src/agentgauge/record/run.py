@@ -15,7 +15,7 @@ from agentgauge.model.metrics import TASK_STATUSES
 from agentgauge.model.span import Task
 from agentgauge.record.amounts import whole
 from agentgauge.record.lane import current_lane
-from agentgauge.record.live import LiveTask
+from agentgauge.record.live import OVER, LiveTask
 from agentgauge.record.once import EndsOnce, end_of
 from agentgauge.record.outcome import ending, error_type
 from agentgauge.record.path import walk
@@ -66,10 +66,8 @@ class TaskOperation(EndsOnce):
         self.recorder = recorder
         self._epoch = recorder.ledger.epoch
         outer = None if parent is None else parent.task
-        if parent is not None and parent.live is not None and parent.live.is_over:
-            outer = (
-                None  # a worker that the first request started serves others after it: theirs are tasks of their own
-            )
+        if parent is not None and parent.live is not None and parent.live.epoch != self._epoch:
+            outer = None  # a worker of the first request serves others after it; a forked one has trees of its own
         self.agent = agent
         self.agent_type = agent_type or agent
         self.is_root = outer is None
@@ -83,7 +81,7 @@ class TaskOperation(EndsOnce):
         self.start_ns = recorder.clock.monotonic_ns()
         if outer is None:
             self.lane = current_lane()
-            self.live = LiveTask(agent, self.start_ns)
+            self.live = LiveTask(agent, self.start_ns, self._epoch)
             self.node = self.live.timeline.root
         else:
             self.live, self.node, self.lane = place_below(recorder, parent, ("agent", agent), detached=detached)
@@ -117,7 +115,7 @@ class TaskOperation(EndsOnce):
         if not self.close_once() or self._epoch != self.recorder.ledger.epoch:
             return
         if self.is_root and self.live is not None:
-            self.live.is_over = True
+            self.live.epoch = OVER
         try:
             end_ns = end_of(self.recorder, self.start_ns, t_ns)
             status = status if status in TASK_STATUSES else "failure"

@@ -244,6 +244,17 @@ def test_calls_in_a_child_forked_inside_a_task_count(records: Recording) -> None
     assert taken(records, "agentgauge_record_errors_total") == {}
 
 
+def test_a_task_in_a_forked_child_is_a_root(records: Recording, clock: FakeClock) -> None:
+    """As one in a spawned child is: the tree of the task around the fork is in another process."""
+    with ag.task(agent="a"), ag.tool_call("pool"):
+        records.recorder.ledger.after_fork()
+        with ag.task(agent="job"), ag.tool_call("t"):
+            clock.advance(2)
+    assert seconds(records, "agent_task_path_seconds_total") == {"tool/t/met": 2}
+    assert taken(records, "agent_root_task_seconds_total") == {("job",): 2_000_000_000}
+    check_identities(records.recorder.ledger.snapshot())
+
+
 def test_an_attempt_in_which_a_tool_ran(records: Recording, clock: FakeClock) -> None:
     """The attempt that was repeated lies beside the tool, so the path goes through one of them, once."""
     with ag.task(agent="a"), ag.llm_call("m") as call:

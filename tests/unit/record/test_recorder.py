@@ -164,7 +164,7 @@ def test_work_from_before_a_fork_is_the_parents():
     recorder.ledger.after_fork()
     recorder.record_task(Task("a", "a", "success", 0, S), rows=rows)
     assert not [key for key in counts_of(recorder) if key[0] == "agent_tasks_total"]
-    assert recorder.epoch == 1
+    assert recorder.ledger.epoch == 1
 
 
 @pytest.mark.parametrize("bad", [-1, float("nan"), float("inf"), "12", None, 10**30])
