@@ -1,7 +1,8 @@
 """``agentgauge why`` where the truth is known: a slow tool, a queue for the model, a loop that repeats itself.
 
-The demo's loop runs three agents on simulated models, made so that each has one bottleneck. A server of ours and a
-real Prometheus scrape them through the discovery folder; both must be told the same, and the right thing.
+The demo's loop runs three agents on simulated models, made so that each has one bottleneck. A server of ours, a real
+Prometheus and a real VictoriaMetrics scrape them through the discovery folder; all must be told the same, and the right
+thing.
 """
 
 from __future__ import annotations
@@ -78,17 +79,18 @@ def search_docs(query: str) -> str:
 
 @dataclass(frozen=True)
 class Watched:
-    """Who watched the agents: our server's data file, and a Prometheus."""
+    """Who watched the agents: our server's data file, a Prometheus, a VictoriaMetrics."""
 
     db: Path
     prometheus_url: str
+    victoria_url: str
     shares: dict[tuple[str, str], float]
     """(agent, component) -> share of the critical path, from the agents' own ledger."""
 
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory, program: Callable[[str], str]) -> Iterator[Watched]:
-    """Let the three agents work while both watch, until both have seen every task."""
+    """Let the three agents work while all watch, until all have seen every task."""
     folder = tmp_path_factory.mktemp("why")
     targets = folder / "targets"
     targets.mkdir()
@@ -100,10 +102,12 @@ def watched(tmp_path_factory: pytest.TempPathFactory, program: Callable[[str], s
         stack.callback(exposition.close)
         ours = stack.enter_context(our_server(folder / "why.db", environ))
         theirs = stack.enter_context(prometheus(program("prometheus"), folder, targets))
-        seen_by_both("up", 1, ours, theirs)
-        work(stack, lambda: seen_by_both("sum(agent_tasks_total)", len(N_TASKS), ours, theirs))
-        seen_by_both("sum(agent_tasks_total)", sum(N_TASKS.values()) + len(N_TASKS), ours, theirs)
-        yield Watched(folder / "why.db", theirs, true_shares(records.collected()))
+        victorias = stack.enter_context(victoria(program("victoria-metrics"), folder, targets))
+        watchers = ours, theirs, victorias
+        seen_by_all("up", 1, *watchers)
+        work(stack, lambda: seen_by_all("sum(agent_tasks_total)", len(N_TASKS), *watchers))
+        seen_by_all("sum(agent_tasks_total)", sum(N_TASKS.values()) + len(N_TASKS), *watchers)
+        yield Watched(folder / "why.db", theirs, victorias, true_shares(records.collected()))
 
 
 def true_shares(samples: dict[str, float]) -> dict[tuple[str, str], float]:
@@ -172,11 +176,30 @@ def prometheus(path: str, folder: Path, targets: Path) -> Iterator[str]:
     """Run a Prometheus that finds its targets in the discovery folder and yield its address."""
     address = f"127.0.0.1:{free_port()}"
     config = folder / "prometheus.yml"
-    scrape = {"job_name": "agentgauge", "file_sd_configs": [{"files": [f"{targets}/*.json"], "refresh_interval": "1s"}]}
-    config.write_text(json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": [scrape]}))
+    found = {"files": [f"{targets}/*.json"], "refresh_interval": "1s"}
+    config.write_text(json.dumps(scrape_config(found)))
     data = f"--storage.tsdb.path={folder / 'prometheus'}"
     with process([path, f"--config.file={config}", data, f"--web.listen-address={address}"], dict(os.environ)):
         yield f"http://{address}"
+
+
+@contextmanager
+def victoria(path: str, folder: Path, targets: Path) -> Iterator[str]:
+    """Run a VictoriaMetrics that does the same, and yield its address."""
+    address = f"127.0.0.1:{free_port()}"
+    config = folder / "victoria.yml"
+    config.write_text(json.dumps(scrape_config({"files": [f"{targets}/*.json"]})))
+    data = f"-storageDataPath={folder / 'victoria'}"
+    scraping = [f"-promscrape.config={config}", "-promscrape.fileSDCheckInterval=1s"]
+    asking = ["-search.latencyOffset=0s", "-search.disableCache", f"-httpListenAddr={address}"]
+    with process([path, data, *scraping, *asking], dict(os.environ)):
+        yield f"http://{address}"
+
+
+def scrape_config(found: dict[str, object]) -> dict[str, object]:
+    """Return the configuration that scrapes every second what is found."""
+    job = {"job_name": "agentgauge", "file_sd_configs": [found]}
+    return {"global": {"scrape_interval": "1s"}, "scrape_configs": [job]}
 
 
 @contextmanager
@@ -190,7 +213,7 @@ def process(command: list[str], environ: dict[str, str]) -> Iterator[None]:
         running.wait(20)
 
 
-def seen_by_both(expr: str, wanted: float, *urls: str) -> None:
+def seen_by_all(expr: str, wanted: float, *urls: str) -> None:
     """Wait until every server answers the expression with that value."""
     pause = threading.Event()
     for url in urls:
@@ -220,11 +243,12 @@ def why(*arguments: str) -> dict[str, Any]:
     return {agent["agent"]: agent for agent in json.loads(ran.stdout)["agents"]}
 
 
-@pytest.fixture(scope="module", params=["our file", "a real Prometheus"])
+@pytest.fixture(scope="module", params=["our file", "a real Prometheus", "a real VictoriaMetrics"])
 def answers(request: pytest.FixtureRequest, watched: Watched) -> dict[str, Any]:
-    """Ask both, once each."""
-    ours = request.param == "our file"
-    return why("--db", str(watched.db)) if ours else why("--url", watched.prometheus_url)
+    """Ask each once."""
+    if request.param == "our file":
+        return why("--db", str(watched.db))
+    return why("--url", watched.prometheus_url if request.param == "a real Prometheus" else watched.victoria_url)
 
 
 def share_of(agent: dict[str, Any], component: str) -> float:
