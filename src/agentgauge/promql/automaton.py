@@ -13,7 +13,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from agentgauge.promql.re2_syntax import Chars, Choice, Group, Look, Repeat, Sequence, Tree
+from agentgauge.promql.re2_tree import Chars, Choice, Group, Look, Repeat, Sequence, Tree
 
 _MAX_KEPT_PLACES = 200_000  # about 10 MB of cached states
 _START, _NEWLINE, _WORD, _OTHER, _END = range(5)

@@ -10,97 +10,32 @@ Source: Go ``regexp/syntax/parse.go``, https://github.com/google/re2/wiki/Syntax
 from __future__ import annotations
 
 import sys
-import unicodedata
-from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Literal, TypeAlias
 
 from agentgauge.errors import BadQuery
+from agentgauge.promql.re2_classes import PERL, POSIX, category, complement
+from agentgauge.promql.re2_tree import (
+    Chars,
+    Choice,
+    Group,
+    Look,
+    LookKind,
+    Ranges,
+    Repeat,
+    Sequence,
+    Tree,
+    repetition,
+    size,
+)
 
 MAX_REPEAT = 1000
 MAX_NESTING = 60
 MAX_SIZE = 10_000
 """Instructions that counted repeats may expand to; literal text may be as long as a query is."""
 
-Ranges: TypeAlias = tuple[tuple[int, int], ...]
-LookKind: TypeAlias = Literal["text-start", "text-end", "line-start", "line-end", "word", "not-word"]
-
-
-@dataclass(frozen=True, slots=True)
-class Chars:
-    """One character in (or, negated, not in) the ranges; ``fold`` ignores case."""
-
-    ranges: Ranges
-    negated: bool = False
-    fold: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """A position without width."""
-
-    kind: LookKind
-
-
-@dataclass(frozen=True, slots=True)
-class Sequence:
-    """One after the other."""
-
-    parts: tuple[Tree, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The first that leads to a match."""
-
-    parts: tuple[Tree, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Repeat:
-    """From ``low`` to ``high`` times (None: any number), as often as possible or, lazy, as rarely."""
-
-    part: Tree
-    low: int
-    high: int | None
-    lazy: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """A capturing group."""
-
-    part: Tree
-    index: int
-    name: str = ""
-
-
-Tree: TypeAlias = Chars | Look | Sequence | Choice | Repeat | Group
 
 _ANY = Chars(((0, sys.maxunicode),))
 _NOT_NEWLINE = Chars(((10, 10),), negated=True)
-_PERL: dict[str, Ranges] = {
-    "d": ((48, 57),),
-    "s": ((9, 10), (12, 13), (32, 32)),
-    "w": ((48, 57), (65, 90), (95, 95), (97, 122)),
-}
-_POSIX: dict[str, Ranges] = {
-    "alnum": ((48, 57), (65, 90), (97, 122)),
-    "alpha": ((65, 90), (97, 122)),
-    "ascii": ((0, 127),),
-    "blank": ((9, 9), (32, 32)),
-    "cntrl": ((0, 31), (127, 127)),
-    "digit": ((48, 57),),
-    "graph": ((33, 126),),
-    "lower": ((97, 122),),
-    "print": ((32, 126),),
-    "punct": ((33, 47), (58, 64), (91, 96), (123, 126)),
-    "space": ((9, 13), (32, 32)),
-    "upper": ((65, 90),),
-    "word": ((48, 57), (65, 90), (95, 95), (97, 122)),
-    "xdigit": ((48, 57), (65, 70), (97, 102)),
-}
 _CONTROL = {"a": 7, "f": 12, "t": 9, "n": 10, "r": 13, "v": 11}
 _LOOKS: dict[str, LookKind] = {"A": "text-start", "z": "text-end", "b": "word", "B": "not-word"}
 
@@ -112,18 +47,6 @@ def parse_re2(pattern: str) -> tuple[Tree, int]:
         BadQuery: RE2 refuses it, or it uses what v1 lacks, or it is too large.
     """
     return _Parser(pattern).run()
-
-
-def complement(ranges: Iterable[tuple[int, int]]) -> Ranges:
-    """Return the characters outside the ranges."""
-    gaps, start = [], 0
-    for low, high in sorted(ranges):
-        if low > start:
-            gaps.append((start, low - 1))
-        start = max(start, high + 1)
-    if start <= sys.maxunicode:
-        gaps.append((start, sys.maxunicode))
-    return tuple(gaps)
 
 
 @dataclass(slots=True)
@@ -149,7 +72,7 @@ class _Parser:
         tree = self._choice()
         if self._at < len(self._text):
             raise self._error(f"unexpected ): `{self._text}`")
-        if _size(tree) > max(MAX_SIZE, 2 * len(self._text)):
+        if size(tree) > max(MAX_SIZE, 2 * len(self._text)):
             raise self._error("expression too large")
         return tree, self._n_groups
 
@@ -215,7 +138,7 @@ class _Parser:
             if n_operators > 1:
                 raise self._error(f"invalid nested repetition operator: `{self._text[start : self._at]}`")
             part = Repeat(part, counts[0], counts[1], lazy)
-            if _repetition(part) > MAX_REPEAT:
+            if repetition(part) > MAX_REPEAT:
                 raise self._error(f"invalid repeat count: `{self._text[start : self._at]}`")
         return part
 
@@ -314,9 +237,9 @@ class _Parser:
     def _named_class(self) -> tuple[Ranges, bool] | None:
         r"""Read ``\d``, ``\W``, ``\pL``, ``\P{Lu}``, the backslash already read."""
         char = self._text[self._at : self._at + 1]
-        if char.lower() in _PERL and char:
+        if char.lower() in PERL and char:
             self._at += 1
-            return _PERL[char.lower()], char.isupper()
+            return PERL[char.lower()], char.isupper()
         if char not in ("p", "P") or not char:
             return None
         start, negated = self._at - 1, char == "P"
@@ -331,7 +254,7 @@ class _Parser:
                 raise self._error(f"invalid character class range: `{self._text[start:]}`")
         if name.startswith("^"):
             name, negated = name[1:], not negated
-        ranges = _category(name)
+        ranges = category(name)
         if ranges is None:
             known = "general categories are supported, scripts are not"
             raise self._error(f"invalid character class range: `{self._text[start : self._at]}` ({known})")
@@ -385,7 +308,7 @@ class _Parser:
         text = self._text
         if text.startswith("[:", self._at) and (end := text.find(":]", self._at + 2)) >= 0:
             name = text[self._at + 2 : end]
-            ranges = _POSIX.get(name.removeprefix("^"))
+            ranges = POSIX.get(name.removeprefix("^"))
             if ranges is None:
                 raise self._error(f"invalid character class range: `{text[self._at : end + 2]}`")
             self._at = end + 2
@@ -431,50 +354,3 @@ class _Parser:
 
 def _is_count(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 10
-
-
-def _repetition(tree: Tree) -> int:
-    """How often the innermost part of nested counted repeats is written out."""
-    match tree:
-        case Repeat(part=part, low=low, high=high):
-            return max(low if high is None else high, 1) * _repetition(part)
-        case Group(part=part):
-            return _repetition(part)
-        case Sequence(parts=parts) | Choice(parts=parts):
-            return max(map(_repetition, parts), default=1)
-    return 1
-
-
-def _size(tree: Tree) -> int:
-    match tree:
-        case Repeat(part=part, low=low, high=high):
-            return max(low + 1 if high is None else high, 1) * (_size(part) + 1)
-        case Group(part=part):
-            return _size(part) + 2
-        case Sequence(parts=parts) | Choice(parts=parts):
-            return sum(map(_size, parts)) + len(parts)
-    return 1
-
-
-@lru_cache(maxsize=64)
-def _category(name: str) -> Ranges | None:
-    """Return the characters of a general category (``L``, ``Lu``, ``Any``); None for an unknown name."""
-    if name == "Any":
-        return ((0, sys.maxunicode),)
-    if name not in _CATEGORIES:
-        return None
-    found: list[tuple[int, int]] = []
-    category = unicodedata.category
-    for point in range(sys.maxunicode + 1):
-        if category(chr(point)).startswith(name):
-            if found and found[-1][1] == point - 1:
-                found[-1] = (found[-1][0], point)
-            else:
-                found.append((point, point))
-    return tuple(found)
-
-
-_CATEGORIES = frozenset({
-    "C", "Cc", "Cf", "Co", "Cs", "L", "Ll", "Lm", "Lo", "Lt", "Lu", "M", "Mc", "Me", "Mn", "N", "Nd", "Nl", "No",
-    "P", "Pc", "Pd", "Pe", "Pf", "Pi", "Po", "Ps", "S", "Sc", "Sk", "Sm", "So", "Z", "Zl", "Zp", "Zs",
-})  # fmt: skip

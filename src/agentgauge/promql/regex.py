@@ -13,7 +13,8 @@ from typing import Protocol, cast
 
 from agentgauge.errors import BadQuery
 from agentgauge.promql.automaton import Automaton
-from agentgauge.promql.re2_syntax import Chars, Choice, Group, Look, Repeat, Sequence, Tree, parse_re2
+from agentgauge.promql.re2_syntax import parse_re2
+from agentgauge.promql.re2_tree import Chars, Choice, Group, Look, Repeat, Sequence, Tree
 
 _LOOKS = {
     "text-start": r"\A",
