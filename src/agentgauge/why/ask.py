@@ -35,9 +35,7 @@ async def ask(
         BackendError: it does not answer, or not well.
     """
     if not 1 < k < float("inf"):
-        raise ConfigError(
-            f"k, how many times faster, is {k:g}: give a number above 1 such as 2, or 1000 for all but gone"
-        )
+        raise ConfigError(f"k, how many times faster, must be above 1, as 2 is, or 1000 for all but gone: not {k:g}")
     queries = queries_for(agent, window_ms)
     results = await asyncio.gather(*(backend.query(expr, t_ms, timeout_s=timeout_s) for expr in queries.values()))
     answers = {fact_id: result.steps for fact_id, result in zip(queries, results, strict=True)}
