@@ -1,8 +1,12 @@
 """Branches: a node for each line of execution inside a task, so that the steps of siblings do not mix.
 
-An asyncio task gets one by itself when its first operation starts, until it is done. A thread gets one from
-``propagate``, which sees it begin and end; under ``asyncio.to_thread`` or a copied context alone there is none, so
-several operations of one such thread stand directly below the task: harmless for one, a looser what-if for more.
+An asyncio task gets one by itself when it is made, at the latest when its first operation starts, until it is done. Who
+made it shows only then: a worker that fans out before its first call is else unknown, and what it waits for would stand
+beside it. So the event loop of an agent's task gets a task factory around the one it has.
+
+A thread gets a branch from ``propagate``, which sees it begin and end; under ``asyncio.to_thread`` or a copied context
+alone there is none, so several operations of one such thread stand directly below the task: harmless for one, a looser
+what-if for more.
 
 A branch is current in its line (``record/context.py``), so that what the line starts in its turn stands below it.
 """
@@ -10,11 +14,12 @@ A branch is current in its line (``record/context.py``), so that what the line s
 from __future__ import annotations
 
 import functools
+import sys
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from agentgauge.record.context import CURRENT
-from agentgauge.record.lane import running_asyncio_task
+from agentgauge.record.context import CURRENT, put_back
+from agentgauge.record.lane import current_lane, running_asyncio_task, running_loop
 from agentgauge.record.node import BranchNode
 
 if TYPE_CHECKING:
@@ -77,7 +82,8 @@ def node_below(recorder: Recorder, parent: Enclosing, task: LiveTask, lane: int)
         return _carry(parent, branches[lane][1])
     asyncio_task = running_asyncio_task()
     if asyncio_task is not None:
-        return _carry(parent, _branch_off(task, around, lane, asyncio_task))
+        follow_running_loop()
+        return _carry(parent, follow(Branch(around, lane), asyncio_task))
     if node is not None:
         _note_step(recorder, task, node)
     return node
@@ -106,11 +112,14 @@ def _doubt_beside(task: LiveTask, node: Node) -> None:
         task.doubts.add("unwrapped")
 
 
-def _branch_off(task: LiveTask, around: Enclosing, lane: int, asyncio_task: Any) -> Branch:
-    branch = Branch(around, lane)
-    parent_id = id(around.node)
-    task.branches.setdefault(parent_id, {})[lane] = (asyncio_task, branch)
-    asyncio_task.add_done_callback(functools.partial(_done, branch, parent_id))
+def follow(branch: Branch, asyncio_task: Any) -> Branch:
+    """Have a branch be the line of an asyncio task, until that is done."""
+    live = branch.live
+    if live is not None:
+        branch.lane = id(asyncio_task)
+        parent_id = id(branch.of.node)
+        live.branches.setdefault(parent_id, {})[branch.lane] = (asyncio_task, branch)
+        asyncio_task.add_done_callback(functools.partial(_done, branch, parent_id))
     return branch
 
 
@@ -131,3 +140,57 @@ def _end(branches: dict[int, tuple[Any, Branch]] | None, lane: int) -> None:
     found = branches.pop(lane, None) if branches else None
     if found is not None:
         found[1].finish()
+
+
+def follow_running_loop() -> None:
+    """Have the event loop that runs here, if any, give each asyncio task its line when it is made."""
+    loop = running_loop()
+    if loop is not None:
+        before = loop.get_task_factory()
+        if not isinstance(before, Factory):
+            loop.set_task_factory(Factory(before))
+
+
+class Factory:
+    """A task factory that makes what another makes; in a context given by hand it leaves the line to the first call."""
+
+    def __init__(self, before: Any) -> None:
+        self._make = before if before is not None else _make
+
+    def __call__(self, loop: Any, coro: Any, **options: Any) -> Any:
+        """Make an asyncio task, with its line current in its context."""
+        around = CURRENT.get()
+        line = None if around is None or options.get("context") is not None else _line(around)
+        if line is None:
+            return self._make(loop, coro, **options)
+        token = CURRENT.set(line)
+        try:
+            made = self._make(loop, coro, **options)
+        except BaseException:
+            line.finish()
+            raise
+        finally:
+            put_back(token)
+        with line.recorder.guard("branch"):
+            follow(line, made)
+        return made
+
+
+def _make(loop: Any, coro: Any, **options: Any) -> Any:
+    return sys.modules["asyncio"].Task(coro, loop=loop, **options)
+
+
+def _line(around: Enclosing) -> Branch | None:
+    """Return a new line below the one that this code runs in; None where there is nothing to be a part of."""
+    recorder, live = around.recorder, around.live
+    try:
+        if live is None or around.node is None or live.epoch != recorder.ledger.epoch:
+            return None
+        lane = current_lane()
+        if around.lane != lane and running_asyncio_task() is not None:
+            node_below(recorder, around, live, lane)  # made before its loop was followed: it gets its line now
+            around = CURRENT.get() or around
+        return Branch(around, 0)
+    except Exception as error:  # noqa: BLE001 -- the host's task is made without a line
+        recorder.guard.failed("branch", error)
+        return None

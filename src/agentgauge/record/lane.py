@@ -13,11 +13,15 @@ from typing import Any
 
 def running_asyncio_task() -> Any | None:
     """Return the asyncio task that runs on this thread, None outside any; never imports asyncio."""
+    loop = running_loop()
+    return None if loop is None else sys.modules["asyncio"].current_task(loop)
+
+
+def running_loop() -> Any | None:
+    """Return the event loop that runs on this thread, None where there is none."""
     asyncio = sys.modules.get("asyncio")
-    if asyncio is None:
-        return None
-    loop = asyncio._get_running_loop()  # noqa: SLF001 -- named so, documented for this: it does not raise
-    return None if loop is None else asyncio.current_task(loop)
+    # Named so, and documented for this: it does not raise.
+    return None if asyncio is None else asyncio._get_running_loop()  # noqa: SLF001
 
 
 def current_lane() -> int:

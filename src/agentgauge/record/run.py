@@ -14,6 +14,7 @@ from agentgauge.model.accounts import TaskAccounts
 from agentgauge.model.metrics import TASK_STATUSES
 from agentgauge.model.span import Task
 from agentgauge.record.amounts import whole
+from agentgauge.record.branch import follow_running_loop
 from agentgauge.record.lane import current_lane
 from agentgauge.record.live import OVER, LiveTask
 from agentgauge.record.once import EndsOnce, end_of
@@ -80,6 +81,7 @@ class TaskOperation(EndsOnce):
         self._rows: TaskRows | None = None
         self.start_ns = recorder.clock.monotonic_ns()
         if outer is None:
+            follow_running_loop()
             self.lane = current_lane()
             self.live = LiveTask(agent, self.start_ns, self._epoch)
             self.node = self.live.timeline.root

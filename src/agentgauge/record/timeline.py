@@ -8,7 +8,8 @@ counts partition the task's time exactly: integers, no tie rule, no rounding. A 
 
 A node counts inside its parent's time. When a parent ends, what still runs below it stops counting there and then;
 what it goes on to use is *detached* and enters no partition, like work that starts after its parent ended. Only a
-branch, which is no work of its own, lasts as long as what it has begun.
+branch, which is no work of its own, lasts as long as what it has begun; cut by an end above, it was background that
+nobody waited for, and its part is over with the last of its calls.
 
 Pure: takes nanoseconds, knows no clock and no lock. ``record/path.py`` walks the finished tree, ``record/live.py``
 joins the timelines of a process. Specification and proofs: docs/why.
@@ -38,7 +39,7 @@ class Timeline:
     Thread-safety: none of its own.
     """
 
-    __slots__ = ("in_turn", "last_ns", "leaves", "n_nodes", "root", "seconds")
+    __slots__ = ("in_turn", "last_ns", "leaves", "lines", "n_nodes", "root", "seconds")
 
     def __init__(self, seconds: defaultdict[int, int], t_ns: int) -> None:
         self.seconds = seconds
@@ -47,6 +48,7 @@ class Timeline:
         self.n_nodes = 1
         self.in_turn = True
         self.leaves = root.leaf
+        self.lines: set[Node] | None = None
 
     def advance(self, t_ns: int) -> None:
         """Charge the time up to now to what is active; a time before the last event changes nothing."""
@@ -65,6 +67,8 @@ class Timeline:
         if parent is None or parent.end_ns is not None or self.n_nodes >= MAX_NODES:
             node.end_ns = last_ns
             return
+        if not parent.n_calls and self.lines:
+            self._grow(parent, self.lines)
         self.n_nodes += 1
         if parent.children is None:
             parent.children = [node]
@@ -108,10 +112,37 @@ class Timeline:
         return 0 if parent.done_ns is None else last_ns - max(node.start_ns, parent.done_ns)
 
     def start_branch(self, branch: Node, t_ns: int) -> None:
-        """Start a branch, under the name that what it stands below has by now."""
-        if branch.parent is not None:
-            branch.key = branch.parent.key
-        self.start(branch, t_ns)
+        """Start a branch, under the name that what it stands below has by now.
+
+        It joins the tree with its first call: one without any says nothing, and there may be very many.
+        """
+        self.advance(t_ns)
+        branch.start_ns = self.last_ns
+        parent = branch.parent
+        if parent is None or parent.end_ns is not None or self.n_nodes >= MAX_NODES:
+            branch.end_ns = self.last_ns
+            return
+        branch.key = parent.key
+        if self.lines is None:
+            self.lines = set()
+        self.lines.add(branch)
+        if parent.n_open:
+            self.in_turn = False
+            self.leaves += branch.leaf
+        else:
+            self.leaves += branch.leaf - parent.leaf
+        parent.n_open += 1
+
+    def _grow(self, branch: Node, lines: set[Node]) -> None:
+        """Put a branch into the tree, and those it stands in."""
+        while branch in lines and branch.parent is not None:
+            lines.discard(branch)
+            self.n_nodes += 1
+            parent = branch.parent
+            if parent.children is None:
+                parent.children = []
+            parent.children.append(branch)
+            branch = parent
 
     def end_branch(self, branch: Node, t_ns: int) -> None:
         """End a branch, now or with the last node below it."""
@@ -125,6 +156,8 @@ class Timeline:
         while branch.done_ns is not None and not branch.n_open and branch.parent is not None:
             parent = branch.parent
             branch.end_ns = branch.done_ns = self.last_ns
+            if self.lines is not None:
+                self.lines.discard(branch)
             parent.n_open -= 1
             self.leaves -= branch.leaf if parent.n_open else branch.leaf - parent.leaf
             branch = parent
@@ -138,7 +171,7 @@ class Timeline:
             closing = stack.pop()
             closing.end_ns = self.last_ns
             if not closing.n_calls:
-                closing.done_ns = None
+                self._cut(closing)
             if closing.n_open:
                 closing.n_open = 0
                 for child in closing.children or ():
@@ -146,3 +179,23 @@ class Timeline:
                         if child.n_open == 0:
                             self.leaves -= child.leaf
                         stack.append(child)
+        if self.lines:
+            self._close_lines(self.lines)
+
+    def _cut(self, branch: Node) -> None:
+        """Cut a branch that nobody waited for: its part in the task is over with the last of its calls."""
+        branch.done_ns = None
+        if not branch.n_open:
+            branch.end_ns = max([child.end_ns or 0 for child in branch.children or ()], default=branch.start_ns)
+
+    def _close_lines(self, lines: set[Node]) -> None:
+        """Stop counting the branches without calls that stand below something that has ended."""
+        for branch in list(lines):
+            above = branch.parent
+            while above is not None and above.end_ns is None:
+                above = above.parent
+            if above is not None:
+                lines.discard(branch)
+                branch.end_ns = self.last_ns
+                self.leaves -= 0 if branch.n_open else branch.leaf
+                branch.n_open = 0

@@ -282,11 +282,12 @@ def branched(work: Work, chance: random.Random) -> Work:
     """Put lines of execution between works and some of their children, which may outlast them."""
     children: list[Work] = []
     for child in [branched(child, chance) for child in work.children]:
-        if child.start < work.start or child.start >= work.end or child.detached or chance.random() < 0.5:
+        is_within = work.start <= child.start < min(work.end, child.end)
+        if not is_within or child.detached or chance.random() < 0.5:
             children.append(child)
             continue
         start = chance.randint(int(work.start), int(child.start))
-        end = chance.randint(int(min(child.start + 1, child.end)), int(child.end))
+        end = chance.randint(int(child.start) + 1, int(child.end))
         line = Work(work.component, start, end, [child], work.name)
         line.is_branch = True
         children.append(line)
@@ -385,7 +386,7 @@ def test_live_states_equal_a_sweep() -> None:
 
 def test_lines_last_as_long_as_what_they_began() -> None:
     """With lines of execution in it the live tree still is the drawn one: states, path and detached time."""
-    n_longer = 0
+    n_longer = n_whole = 0
     for seed in SEEDS:
         chance = random.Random(seed)
         tree = branched(random_tree(chance), chance)
@@ -394,12 +395,41 @@ def test_lines_last_as_long_as_what_they_began() -> None:
         timeline, live, detached = replayed(tree, chance)
         expected, _ = swept(meant)
         assert live == {label: ns for label, ns in expected.items() if ns}, seed
+        assert detached == outside(meant), seed
+        if has_cut_lines(meant, meant.end):
+            continue  # cut by an end above, where the path looks no further than its calls
+        n_whole += 1
         clip(timeline.root)
         root = grown(meant, None)
         clip(root)
         assert path_seconds(timeline.root) == path_seconds(root), seed
-        assert detached == outside(meant), seed
-    assert n_longer > 1_000
+    assert (n_longer > 1_000, n_whole > 250) == (True, True)
+
+
+def test_lines_that_nobody_waits_for_are_not_on_the_path() -> None:
+    """A poller still sleeping at the task's end counts with its calls alone; a line without calls is not there."""
+    timeline = Timeline(StateSeconds().by_leaves, 0)
+    poller, idle = (BranchNode(timeline.root.key, timeline.root) for _ in range(2))
+    timeline.start_branch(poller, 0)
+    timeline.start_branch(idle, 0)
+    for name, parent, start_ns, end_ns in (("poll", poller, 10, 20), ("work", timeline.root, 20, 90)):
+        call = Node(("tool", name), parent)
+        timeline.start(call, start_ns)
+        timeline.end(call, end_ns)
+    timeline.end(timeline.root, 100)
+    assert timeline.root.children is not None
+    assert len(timeline.root.children) == 2
+    assert timeline.leaves == 0
+    clip(timeline.root)
+    assert path_seconds(timeline.root) == {("own", ""): 20, ("tool", "poll"): 10, ("tool", "work"): 70}
+
+
+def has_cut_lines(work: Work, until: float) -> bool:
+    """Tell whether a line of a tree is still open when something above it ends."""
+    return any(
+        (child.is_branch and child.end >= min(until, work.end)) or has_cut_lines(child, min(until, work.end))
+        for child in work.children
+    )
 
 
 def outside(tree: Work) -> float:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 import pytest
 
@@ -18,8 +21,19 @@ def doubts(records: Recording) -> dict[str, float]:
     return {key[len(prefix) : -2]: value for key, value in found.items() if value}
 
 
-async def test_threads_with_several_steps_are_doubted() -> None:
-    """Two jobs in threads without propagate, one of which goes on beside the other: the task is counted, once."""
+Run: TypeAlias = Callable[[Callable[[], None]], Awaitable[None]]
+
+
+def in_a_copied_context(job: Callable[[], None]) -> Awaitable[None]:
+    return asyncio.get_running_loop().run_in_executor(None, contextvars.copy_context().run, job)
+
+
+@pytest.mark.parametrize(("run", "expected"), [(in_a_copied_context, {"unwrapped": 1}), (asyncio.to_thread, {})])
+async def test_threads_with_several_steps_are_doubted(run: Run, expected: dict[str, float]) -> None:
+    """Two jobs in threads without propagate, one of which goes on beside the other: the task is counted, once.
+
+    Where an asyncio task waits for each, as gathered ``to_thread`` has it, the steps of each stand in its line.
+    """
     with recording() as records:
         both, last = threading.Barrier(2), threading.Event()
 
@@ -35,8 +49,8 @@ async def test_threads_with_several_steps_are_doubted() -> None:
                 last.set()
 
         async with ag.task(agent="a"):
-            await asyncio.gather(*[asyncio.to_thread(job) for job in (long, short)])
-        assert doubts(records) == {"unwrapped": 1}
+            await asyncio.gather(*[run(job) for job in (long, short)])
+        assert doubts(records) == expected
 
 
 async def test_one_step_a_job_is_no_doubt() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import random
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Generator
@@ -455,6 +456,86 @@ async def test_what_outlasts_its_task_is_detached_however_deep(records: Recordin
     await asyncio.gather(*left)
     assert seconds(records, "agent_task_path_seconds_total") == {"tool/first/met": 1, "tool/late/met": 2}
     assert taken(records, "agent_detached_seconds_total") == {("a",): 4_000_000_000}
+    check_identities(records.recorder.ledger.snapshot())
+
+
+async def test_a_worker_that_fans_out_before_its_first_call(records: Recording, clock: FakeClock) -> None:
+    """Who made an asyncio task is known from when it was made: what a worker waits for first stands below it too."""
+
+    async def step(name: str, length_s: float) -> None:
+        with ag.tool_call(name):
+            await asyncio.sleep(0)
+            clock.advance(length_s)
+
+    async def worker() -> None:
+        await asyncio.gather(step("b", 2))
+        await asyncio.sleep(0)
+        await step("c", 1)
+
+    async def sibling() -> None:
+        await step("z", 0)
+        while clock.monotonic_ns() < 2_000_000_000:
+            await asyncio.sleep(0)
+        await step("y", 0)
+
+    async with ag.task(agent="a"):
+        await asyncio.gather(worker(), sibling())
+    path = seconds(records, "agent_task_path_seconds_total")
+    assert path["tool/b/met"] == 2
+    assert path["tool/c/met"] == 1
+
+
+async def test_the_loop_keeps_the_task_factory_that_it_has(records: Recording) -> None:
+    """Tasks are made as the host wants them, inside agents' tasks and out of them, and the loop is followed once."""
+    made: list[str] = []
+
+    def factory(loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> Any:
+        made.append(coro.__name__)
+        if coro.__name__ == "refused":
+            coro.close()
+            raise RuntimeError("not here")
+        return asyncio.Task(coro, loop=loop, **options)
+
+    async def allowed() -> None:
+        with ag.tool_call("t"):
+            await asyncio.sleep(0)
+
+    async def refused() -> None:
+        raise AssertionError
+
+    loop = asyncio.get_running_loop()
+    before = loop.get_task_factory()
+    loop.set_task_factory(factory)
+    try:
+        for _ in range(2):
+            async with ag.task(agent="a"):
+                await asyncio.create_task(allowed())
+                await asyncio.create_task(allowed(), context=contextvars.copy_context())
+                with pytest.raises(RuntimeError, match="not here"):
+                    await asyncio.create_task(refused())
+        await asyncio.create_task(allowed())
+    finally:
+        loop.set_task_factory(before)
+    assert made == ["allowed", "allowed", "refused"] * 2 + ["allowed"]
+    assert taken(records, "agent_tool_calls_total")["a", "t", "success"] == 4
+    assert taken(records, "agentgauge_record_errors_total") == {}
+    check_identities(records.recorder.ledger.snapshot())
+
+
+async def test_asyncio_tasks_without_calls_leave_nothing(records: Recording) -> None:
+    """A long task that makes asyncio tasks by the ten thousand keeps none of them, and is not capped by them."""
+
+    async def nothing() -> None:
+        await asyncio.sleep(0)
+
+    async with ag.task(agent="a") as running:
+        for _ in range(110):
+            await asyncio.gather(*(nothing() for _ in range(100)))
+        records.recorder.ledger.catch_up()
+        assert running.live is not None
+        timeline = running.live.timeline
+        assert (timeline.n_nodes, timeline.lines, timeline.root.children) == (1, set(), None)
+    assert taken(records, "agent_task_doubts_total") == {}
     check_identities(records.recorder.ledger.snapshot())
 
 

@@ -208,12 +208,12 @@ class Machine:
         def branch(program: Program) -> Process:
             below = BranchNode(node.key, node) if self.kind.wrapped else node
             if below is not node:
-                self.timeline.start(below, self.now)
+                self.timeline.start_branch(below, self.now)
             try:
                 yield from self._perform(program, below)
             finally:
                 if below is not node:
-                    self.timeline.end(below, self.now)
+                    self.timeline.end_branch(below, self.now)
 
         def done() -> None:
             nonlocal left, joined

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from dataclasses import dataclass
 
 import pytest
+from tests.unit.why.async_programs import Join, in_a_group, run
 from tests.unit.why.programs import GRAIN, Key, Kind, Machine, keys_of, random_program
 
 from agentgauge.record.path import walk
@@ -48,21 +50,21 @@ def measured(kind: Kind, n_programs: int, n_keys: int = 1, seed: int = 0) -> Tal
         assert sum(path.values()) == duration_ns
         keys = sorted(keys_of(program))
         chosen = {chance.choice(keys)} if n_keys == 1 else set(chance.sample(keys, min(n_keys, len(keys))))
-        ask(tally, kind, chosen, chance.choice([2, 3, 4]), program, duration_ns, path, solo)
+        k = chance.choice([2, 3, 4])
+        saved_ns = duration_ns - Machine(kind, dict.fromkeys(chosen, k)).run(program)
+        ask(tally, chosen, k, duration_ns, saved_ns, path, solo)
     return tally
 
 
 def ask(
     tally: Tally,
-    kind: Kind,
     chosen: set[Key],
     k: int,
-    program: object,
     duration_ns: int,
+    saved_ns: int,
     path: dict[Key, int],
     solo: dict[Key, int],
 ) -> None:
-    saved_ns = duration_ns - Machine(kind, dict.fromkeys(chosen, k)).run(program)  # type: ignore[arg-type]
     path_ns = sum(path.get(key, 0) for key in chosen)
     solo_ns = sum(solo.get(key, 0) for key in chosen)
     waits_ns = max(waits_for(key, path) for key in chosen)
@@ -89,6 +91,22 @@ def test_fork_join_programs_stay_inside(kind: Kind, n_programs: int, n_keys: int
     """5,500 random fork-join programs, run again 2, 3 or 4 times faster in a part: none leaves its interval."""
     tally = measured(kind, n_programs, n_keys)
     assert (tally.n, tally.n_below, tally.n_above, tally.n_refused) == (n_programs, 0, 0, 0), tally
+
+
+@pytest.mark.parametrize("join", [asyncio.gather, in_a_group])
+@pytest.mark.parametrize("grain", [GRAIN, 600 * GRAIN])
+def test_asyncio_programs_stay_inside(join: Join, grain: int) -> None:
+    """2,000 of them as asyncio programs, recorded as a user would: no span for a branch, none leaves either."""
+    tally = Tally()
+    for number in range(500):
+        chance = random.Random(f"async:{number}")
+        program = random_program(chance, Kind(grain=grain))
+        duration_ns, path, solo = run(program, {}, join)
+        assert sum(path.values()) == duration_ns
+        key, k = chance.choice(sorted(keys_of(program))), chance.choice([2, 3, 4])
+        saved_ns = duration_ns - run(program, {key: k}, join)[0]
+        ask(tally, {key}, k, duration_ns, saved_ns, path, solo)
+    assert (tally.n, tally.n_below, tally.n_above, tally.n_refused) == (500, 0, 0, 0), tally
 
 
 BROKEN = {
