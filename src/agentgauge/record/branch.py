@@ -50,6 +50,11 @@ class Branch:
         if self.live is not None and self.node is not None:
             recorder.ledger.later(self.live.timeline.start_branch, self.node, recorder.clock.monotonic_ns())
 
+    def done(self, _: Any) -> None:
+        """Finish, told by the asyncio task whose line it is."""
+        with self.recorder.guard("branch"):
+            self.finish()
+
     def finish(self) -> None:
         """End the line: its node ends with the last of what stands below it."""
         self.lane = NO_LANE
@@ -83,7 +88,7 @@ def node_below(recorder: Recorder, parent: Enclosing, task: LiveTask, lane: int)
     asyncio_task = running_asyncio_task()
     if asyncio_task is not None:
         follow_running_loop()
-        return _carry(parent, follow(Branch(around, lane), asyncio_task))
+        return _carry(parent, _branch_off(task, around, lane, asyncio_task))
     if node is not None:
         _note_step(recorder, task, node)
     return node
@@ -112,14 +117,12 @@ def _doubt_beside(task: LiveTask, node: Node) -> None:
         task.doubts.add("unwrapped")
 
 
-def follow(branch: Branch, asyncio_task: Any) -> Branch:
-    """Have a branch be the line of an asyncio task, until that is done."""
-    live = branch.live
-    if live is not None:
-        branch.lane = id(asyncio_task)
-        parent_id = id(branch.of.node)
-        live.branches.setdefault(parent_id, {})[branch.lane] = (asyncio_task, branch)
-        asyncio_task.add_done_callback(functools.partial(_done, branch, parent_id))
+def _branch_off(task: LiveTask, around: Enclosing, lane: int, asyncio_task: Any) -> Branch:
+    """Give an asyncio task its line late, and note it: this line may be awaited by callbacks before ours."""
+    branch = Branch(around, lane)
+    parent_id = id(around.node)
+    task.branches.setdefault(parent_id, {})[lane] = (asyncio_task, branch)
+    asyncio_task.add_done_callback(functools.partial(_done, branch, parent_id))
     return branch
 
 
@@ -172,7 +175,8 @@ class Factory:
         finally:
             put_back(token)
         with line.recorder.guard("branch"):
-            follow(line, made)
+            line.lane = id(made)
+            made.add_done_callback(line.done)
         return made
 
 
