@@ -31,9 +31,10 @@ OVER = -1
 class LiveTask:
     """A root task while it runs: its timeline, its target and the branches open in it.
 
-    ``branches``: id of a node -> lane -> (asyncio task, ``Branch``), of those that got their line late. ``doubts``: why
-    what-if intervals do not hold for it. ``epoch``: the ledger's while it runs; a task that starts in another is no part
-    of it. ``agent`` is its name as it is counted, ``paths`` what is known of its agent's components, once it is open.
+    ``branches``: id of a node -> lane -> (asyncio task, ``Branch``), of those that got their line late. ``doubts``:
+    why what-if intervals do not hold for it. ``epoch``: the ledger's while it runs; a task that starts in another is no
+    part of it. ``agent`` is its name as it is counted, ``paths`` what is known of its agent's components, once it is
+    open.
 
     Usable before it is open, and where it never will be: a child forked before that has no part in it, but calls below.
     """
