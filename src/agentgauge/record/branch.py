@@ -31,6 +31,12 @@ if TYPE_CHECKING:
 NO_LANE = -1
 """The lane of a branch whose line of execution is over."""
 
+NEW_LANE = 0
+"""The lane of a branch whose asyncio task is being made; an eager one runs meanwhile."""
+
+MAX_DEPTH = 32
+"""Lines that stand in one another, each made by the one above; what a deeper one makes stands beside it."""
+
 _STEPPED: ContextVar[Node | None] = ContextVar("agentgauge_stepped", default=None)
 """Below which node this job of a thread has taken a step already."""
 
@@ -38,9 +44,15 @@ _STEPPED: ContextVar[Node | None] = ContextVar("agentgauge_stepped", default=Non
 class Branch:
     """A line of execution inside an operation, ``of``; it counts from when it is made."""
 
-    __slots__ = ("lane", "live", "node", "of", "recorder", "task")
+    __slots__ = ("depth", "lane", "live", "node", "of", "recorder", "task")
+
+    depth: int
+    of: Enclosing
 
     def __init__(self, of: Enclosing, lane: int) -> None:
+        while isinstance(of, Branch) and of.depth >= MAX_DEPTH:
+            of = of.of
+        self.depth = of.depth + 1 if isinstance(of, Branch) else 0
         self.of = of
         self.recorder = recorder = of.recorder
         self.task = of.task
@@ -48,18 +60,23 @@ class Branch:
         self.lane = lane
         self.node = None if of.node is None else BranchNode(of.node.key, of.node)
         if self.live is not None and self.node is not None:
-            recorder.ledger.later(self.live.timeline.start_branch, self.node, recorder.clock.monotonic_ns())
+            self.node.start_ns = t_ns = recorder.clock.monotonic_ns()
+            recorder.ledger.later(self.live.timeline.start_branch, self.node, t_ns)
 
-    def done(self, _: Any) -> None:
+    def done(self, asyncio_task: Any) -> None:
         """Finish, told by the asyncio task whose line it is."""
         with self.recorder.guard("branch"):
-            self.finish()
+            self.finish(was_cancelled=asyncio_task.cancelled())
 
-    def finish(self) -> None:
+    def finish(self, *, was_cancelled: bool = False) -> None:
         """End the line: its node ends with the last of what stands below it."""
         self.lane = NO_LANE
         if self.live is not None and self.node is not None:
-            self.recorder.ledger.later(self.live.timeline.end_branch, self.node, self.recorder.clock.monotonic_ns())
+            t_ns = self.recorder.clock.monotonic_ns()
+            self.recorder.ledger.later(self._end, self.live, self.node, t_ns, was_cancelled)
+
+    def _end(self, live: LiveTask, node: Node, t_ns: int, was_cancelled: bool) -> None:
+        live.timeline.end_branch(node, t_ns, was_cancelled=was_cancelled)
 
 
 def operation_around(enclosing: Enclosing | None) -> Enclosing | None:
@@ -79,6 +96,8 @@ def node_below(recorder: Recorder, parent: Enclosing, task: LiveTask, lane: int)
         around = around.of  # who started this line is gone: it stands where that one stood
     node = around.node
     branches = task.branches.get(id(node))
+    if isinstance(around, Branch) and around.lane == NEW_LANE:
+        around.lane = lane
     if around.lane == lane:
         if branches:
             _end_stale(branches)
@@ -87,7 +106,7 @@ def node_below(recorder: Recorder, parent: Enclosing, task: LiveTask, lane: int)
         return _carry(parent, branches[lane][1])
     asyncio_task = running_asyncio_task()
     if asyncio_task is not None:
-        follow_running_loop()
+        follow_running_loop(recorder)
         return _carry(parent, _branch_off(task, around, lane, asyncio_task))
     if node is not None:
         _note_step(recorder, task, node)
@@ -95,8 +114,8 @@ def node_below(recorder: Recorder, parent: Enclosing, task: LiveTask, lane: int)
 
 
 def _carry(parent: Enclosing, branch: Branch) -> Node | None:
-    """Make a branch current in its line, where its parent is."""
-    if CURRENT.get() is parent:
+    """Make a branch current in its line, where its parent is; not in a context that two lines share."""
+    if CURRENT.get() is parent and (not isinstance(parent, Branch) or parent.lane == NO_LANE):
         CURRENT.set(branch)
     return branch.node
 
@@ -126,32 +145,40 @@ def _branch_off(task: LiveTask, around: Enclosing, lane: int, asyncio_task: Any)
     return branch
 
 
-def _done(branch: Branch, parent_id: int, _: Any) -> None:
+def _done(branch: Branch, parent_id: int, asyncio_task: Any) -> None:
     with branch.recorder.guard("branch"):
-        if branch.live is not None:
-            _end(branch.live.branches.get(parent_id), branch.lane)
+        branches = {} if branch.live is None else branch.live.branches
+        _end(branches.get(parent_id), branch.lane, was_cancelled=asyncio_task.cancelled())
+        if parent_id in branches and not branches[parent_id]:
+            del branches[parent_id]
 
 
 def _end_stale(branches: dict[int, tuple[Any, Branch]]) -> None:
     """End branches that are over: who awaits a task may run before its callback does."""
     for lane, (asyncio_task, _) in list(branches.items()):
         if asyncio_task.done():
-            _end(branches, lane)
+            _end(branches, lane, was_cancelled=asyncio_task.cancelled())
 
 
-def _end(branches: dict[int, tuple[Any, Branch]] | None, lane: int) -> None:
+def _end(branches: dict[int, tuple[Any, Branch]] | None, lane: int, *, was_cancelled: bool) -> None:
     found = branches.pop(lane, None) if branches else None
     if found is not None:
-        found[1].finish()
+        found[1].finish(was_cancelled=was_cancelled)
 
 
-def follow_running_loop() -> None:
+def follow_running_loop(recorder: Recorder) -> None:
     """Have the event loop that runs here, if any, give each asyncio task its line when it is made."""
     loop = running_loop()
-    if loop is not None:
+    if loop is None:
+        return
+    try:
         before = loop.get_task_factory()
         if not isinstance(before, Factory):
             loop.set_task_factory(Factory(before))
+    except NotImplementedError:
+        return  # a loop without factories: its asyncio tasks get their lines with their first calls
+    except Exception as error:  # noqa: BLE001 -- the host never pays for our mistakes
+        recorder.guard.failed("branch", error)
 
 
 class Factory:
@@ -176,7 +203,10 @@ class Factory:
             put_back(token)
         with line.recorder.guard("branch"):
             line.lane = id(made)
-            made.add_done_callback(line.done)
+            if made.done():
+                line.done(made)
+            else:
+                made.add_done_callback(line.done)
         return made
 
 
@@ -190,11 +220,13 @@ def _line(around: Enclosing) -> Branch | None:
     try:
         if live is None or around.node is None or live.epoch != recorder.ledger.epoch:
             return None
+        if isinstance(around, Branch) and around.lane == NEW_LANE:
+            return None  # a factory of ours below another's: the one above it has made the line
         lane = current_lane()
         if around.lane != lane and running_asyncio_task() is not None:
             node_below(recorder, around, live, lane)  # made before its loop was followed: it gets its line now
             around = CURRENT.get() or around
-        return Branch(around, 0)
+        return Branch(around, NEW_LANE)
     except Exception as error:  # noqa: BLE001 -- the host's task is made without a line
         recorder.guard.failed("branch", error)
         return None

@@ -34,7 +34,7 @@ def level(n: int) -> int:
 class Meter:
     """Requests in flight to one model.
 
-    Thread-safety: under the lock of ``record/live.py``.
+    Thread-safety: under the lock of the ledger.
     """
 
     __slots__ = ("_at", "_changes", "_last_ns", "n", "seconds_ns", "tokens")
@@ -121,7 +121,7 @@ class Meter:
 class Concurrency:
     """The meters of a process, by model; no more than models may be labels.
 
-    Thread-safety: under the lock of ``record/live.py``.
+    Thread-safety: under the lock of the ledger.
     """
 
     def __init__(self) -> None:

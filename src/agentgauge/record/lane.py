@@ -14,14 +14,15 @@ from typing import Any
 def running_asyncio_task() -> Any | None:
     """Return the asyncio task that runs on this thread, None outside any; never imports asyncio."""
     loop = running_loop()
-    return None if loop is None else sys.modules["asyncio"].current_task(loop)
+    current_task = getattr(sys.modules.get("asyncio"), "current_task", None)
+    return None if loop is None or current_task is None else current_task(loop)
 
 
 def running_loop() -> Any | None:
     """Return the event loop that runs on this thread, None where there is none."""
-    asyncio = sys.modules.get("asyncio")
-    # Named so, and documented for this: it does not raise.
-    return None if asyncio is None else asyncio._get_running_loop()  # noqa: SLF001
+    # Absent while another thread is still importing it. Named so, and documented for this: it does not raise.
+    get_running_loop = getattr(sys.modules.get("asyncio"), "_get_running_loop", None)
+    return None if get_running_loop is None else get_running_loop()
 
 
 def current_lane() -> int:

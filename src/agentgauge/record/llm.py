@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from agentgauge.record.context import Enclosing, Running
     from agentgauge.record.live import LiveTask
     from agentgauge.record.recorder import Recorder
+    from agentgauge.record.rows import LLMRows
 
 LLM = ("llm", UNKNOWN_MODEL)
 MAX_MARKS = 64
@@ -113,6 +114,7 @@ class LLMOperation(EndsOnce):
         self._read_model = read_model
         self.told: Told | None = None
         self._meter: Meter | None = None
+        self._rows: LLMRows | None = None
         self._chunks: dict[int, int] | None = None
         self._marks: list[Mark] | None = None
         self._n_chunks = 0
@@ -225,7 +227,7 @@ class LLMOperation(EndsOnce):
 
     def set_model(self, name: str) -> None:
         """Name the model, where the answer knows better than the request."""
-        if name and hasattr(self, "_open"):
+        if name and hasattr(self, "_open") and self._epoch == self.recorder.ledger.epoch:
             t_ns = self.recorder.clock.monotonic_ns()
             marks, self._marks = self._marks or [], None
             self.recorder.ledger.later(self._send_elsewhere, name, t_ns, (*marks, (t_ns, self._n_chunks)))
@@ -237,12 +239,12 @@ class LLMOperation(EndsOnce):
         if self._meter is not None:
             self._meter.change(-1, t_ns)
         self.model = name
+        self._send(t_ns)
         self._rows = self.recorder.llm_seen(self.agent, name)
-        if self.live is not None and self.node is not None:
+        if self.live is not None and self.node is not None and self.live.timeline.root.end_ns is None:
             key = ("llm", name)
             self.node.rename(key)
             self.recorder.paths.rows(self.live.agent, key)
-        self._send(t_ns)
 
     def phases(self, phases: Phases) -> None:
         """Say where the wall clock of the call went; what is no length of time is refused."""
@@ -373,7 +375,7 @@ class LLMOperation(EndsOnce):
         """Hold the call's tokens until its task ends: useful, repeated, or thrown away."""
         if ended is None:
             task.counts["llm"] -= 1
-            if self.node is not None:
+            if self.node is not None and self.live is not None and self.live.timeline.root.end_ns is None:
                 self.node.rename(("own", ""))
             return
         repeated = (

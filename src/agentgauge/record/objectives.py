@@ -22,7 +22,7 @@ N_LEAST = 20
 class Objectives:
     """Objectives by agent, and the recent durations of agents that have none.
 
-    Thread-safety: ``side`` under the lock of ``record/live.py``.
+    Thread-safety: ``side`` under the lock of the ledger.
     """
 
     def __init__(self) -> None:

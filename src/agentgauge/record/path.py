@@ -71,6 +71,16 @@ def _walk_in_turn(root: Node) -> dict[PathKey, PathPart]:
     return parts
 
 
+def forget(root: Node) -> None:
+    """Take a walked tree apart, so that whoever holds one of its nodes holds that and what it stands in."""
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        if node.children is not None:
+            stack += node.children
+            node.children = None
+
+
 def clip(root: Node) -> None:
     """Cut every node to its parent's interval, drop what is left empty, and sort children by their ends.
 

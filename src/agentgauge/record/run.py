@@ -19,12 +19,13 @@ from agentgauge.record.lane import current_lane
 from agentgauge.record.live import OVER, LiveTask
 from agentgauge.record.once import EndsOnce, end_of
 from agentgauge.record.outcome import ending, error_type
-from agentgauge.record.path import walk
+from agentgauge.record.path import forget, walk
 from agentgauge.record.place import place_below, start_node
 from agentgauge.record.timeline import MAX_NODES
 from agentgauge.record.waste import Waste
 
 if TYPE_CHECKING:
+    from agentgauge.model.accounts import PathKey, PathPart
     from agentgauge.model.span import TaskStatus
     from agentgauge.record.context import Enclosing
     from agentgauge.record.node import Node
@@ -81,7 +82,7 @@ class TaskOperation(EndsOnce):
         self._rows: TaskRows | None = None
         self.start_ns = recorder.clock.monotonic_ns()
         if outer is None:
-            follow_running_loop()
+            follow_running_loop(recorder)
             self.lane = current_lane()
             self.live = LiveTask(agent, self.start_ns, self._epoch)
             self.node = self.live.timeline.root
@@ -148,14 +149,17 @@ class TaskOperation(EndsOnce):
         """Walk the finished tree and record the task; outside the lock, its tree is frozen."""
         assert self.live is not None, "BUG: only root tasks settle"
         timeline = self.live.timeline
+        parts: dict[PathKey, PathPart] = {}
+        with self.recorder.guard("walk"):  # without its path the task still counts
+            parts = walk(timeline.root, in_turn=timeline.in_turn)
         accounts = TaskAccounts(
-            parts=walk(timeline.root, in_turn=timeline.in_turn),
+            parts=parts,
             fates=self.waste.fates(success=status == "success"),
             repeated=self.waste.repeated,
-            doubts=(*self.live.doubts, "capped") if timeline.n_nodes >= MAX_NODES else self.live.doubts,
+            doubts=self.live.doubts.copy() | ({"capped"} if timeline.n_nodes >= MAX_NODES else set()),
             slo=self.live.slo,
         )
-        timeline.root.children = None  # a context that outlives the task holds the root, and need not hold the tree
+        forget(timeline.root)  # a context that outlives the task holds a node of it, and need not hold the tree
         # The timeline's instants, not the operation's: they never run back, so the path sums to them exactly.
         self.start_ns = timeline.root.start_ns
         span = self._span(status, error_type, timeline.root.end_ns or timeline.last_ns)

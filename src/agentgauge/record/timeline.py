@@ -8,8 +8,8 @@ counts partition the task's time exactly: integers, no tie rule, no rounding. A 
 
 A node counts inside its parent's time. When a parent ends, what still runs below it stops counting there and then;
 what it goes on to use is *detached* and enters no partition, like work that starts after its parent ended. Only a
-branch, which is no work of its own, lasts as long as what it has begun; cut by an end above, it was background that
-nobody waited for, and its part is over with the last of its calls.
+branch, which is no work of its own, lasts as long as what it has begun; cut by an end above or cancelled, it was
+background that nobody waited for, and its part is from the first to the last of its calls. One without calls has none.
 
 Pure: takes nanoseconds, knows no clock and no lock. ``record/path.py`` walks the finished tree, ``record/live.py``
 joins the timelines of a process. Specification and proofs: docs/why.
@@ -39,7 +39,7 @@ class Timeline:
     Thread-safety: none of its own.
     """
 
-    __slots__ = ("in_turn", "last_ns", "leaves", "lines", "n_nodes", "root", "seconds")
+    __slots__ = ("in_turn", "last_ns", "leaves", "n_nodes", "root", "seconds")
 
     def __init__(self, seconds: defaultdict[int, int], t_ns: int) -> None:
         self.seconds = seconds
@@ -48,7 +48,6 @@ class Timeline:
         self.n_nodes = 1
         self.in_turn = True
         self.leaves = root.leaf
-        self.lines: set[Node] | None = None
 
     def advance(self, t_ns: int) -> None:
         """Charge the time up to now to what is active; a time before the last event changes nothing."""
@@ -67,13 +66,14 @@ class Timeline:
         if parent is None or parent.end_ns is not None or self.n_nodes >= MAX_NODES:
             node.end_ns = last_ns
             return
-        if not parent.n_calls and self.lines:
-            self._grow(parent, self.lines)
-        self.n_nodes += 1
         if parent.children is None:
+            if not parent.n_calls and not self._grow(parent):
+                node.end_ns = last_ns
+                return
             parent.children = [node]
         else:
             parent.children.append(node)
+        self.n_nodes += 1
         n_open = parent.n_open
         parent.n_open = n_open + 1
         if n_open:
@@ -102,62 +102,68 @@ class Timeline:
             else:
                 node.end_ns = last_ns
                 self.leaves -= node.leaf if n_open else node.leaf - parent.leaf
-        if parent.done_ns is None and (parent.end_ns is None or parent.n_calls):
+        if parent.done_ns is None and parent.n_calls:
             return 0
-        if parent.end_ns is None:
+        if parent.end_ns is None and parent.children is not None:
             self._end_branches(parent)
             return 0
-        while not parent.n_calls and parent.done_ns is None and parent.parent is not None:
-            parent = parent.parent  # a branch that was cut: what counts is the end of what it stands in
+        while not parent.n_calls and (parent.done_ns is None or parent.children is None) and parent.parent is not None:
+            parent = parent.parent  # a branch that was cut or never joined the tree: what it stands in counts
         return 0 if parent.done_ns is None else last_ns - max(node.start_ns, parent.done_ns)
 
     def start_branch(self, branch: Node, t_ns: int) -> None:
-        """Start a branch, under the name that what it stands below has by now.
-
-        It joins the tree with its first call: one without any says nothing, and there may be very many.
-        """
+        """Note when a branch starts; it joins the tree with its first call, for one without any says nothing."""
         self.advance(t_ns)
         branch.start_ns = self.last_ns
-        parent = branch.parent
-        if parent is None or parent.end_ns is not None or self.n_nodes >= MAX_NODES:
-            branch.end_ns = self.last_ns
-            return
-        branch.key = parent.key
-        if self.lines is None:
-            self.lines = set()
-        self.lines.add(branch)
-        if parent.n_open:
+
+    def _grow(self, branch: Node) -> bool:
+        """Put a branch and those it stands in into the tree; False where what they stand in is over."""
+        above = branch.parent
+        new = [branch]
+        while above is not None and not above.n_calls:
+            if above.end_ns is None and above.children is None:
+                new.append(above)
+            elif above.end_ns is None:
+                break
+            above = above.parent  # one that is over is left out: what it started stands where it stood
+        if above is None or above.end_ns is not None or branch.end_ns is not None:
+            return False
+        for line in reversed(new):
+            line.parent, line.key = above, above.key
+            self._insert(line, above)
+            above = line
+        return True
+
+    def _insert(self, line: Node, parent: Node) -> None:
+        """Put a branch that has run for a while below its parent, open."""
+        children = parent.children
+        if children is None:
+            children = parent.children = []
+        elif children[-1].end_ns is None or children[-1].end_ns > line.start_ns:
             self.in_turn = False
-            self.leaves += branch.leaf
-        else:
-            self.leaves += branch.leaf - parent.leaf
+        children.append(line)
+        self.n_nodes += 1
+        self.leaves += line.leaf if parent.n_open else line.leaf - parent.leaf
         parent.n_open += 1
 
-    def _grow(self, branch: Node, lines: set[Node]) -> None:
-        """Put a branch into the tree, and those it stands in."""
-        while branch in lines and branch.parent is not None:
-            lines.discard(branch)
-            self.n_nodes += 1
-            parent = branch.parent
-            if parent.children is None:
-                parent.children = []
-            parent.children.append(branch)
-            branch = parent
-
-    def end_branch(self, branch: Node, t_ns: int) -> None:
+    def end_branch(self, branch: Node, t_ns: int, *, was_cancelled: bool = False) -> None:
         """End a branch, now or with the last node below it."""
         self.advance(t_ns)
-        if branch.end_ns is None:
-            branch.done_ns = self.last_ns
-            self._end_branches(branch)
+        if branch.end_ns is not None:
+            return
+        branch.done_ns = self.last_ns
+        if branch.children is None:
+            branch.end_ns = self.last_ns
+            return
+        self._end_branches(branch)
+        if was_cancelled:
+            _trim(branch)
 
     def _end_branches(self, branch: Node) -> None:
         """End a branch that is over and has nothing open, then the one that it was the last of, and so on up."""
         while branch.done_ns is not None and not branch.n_open and branch.parent is not None:
             parent = branch.parent
             branch.end_ns = branch.done_ns = self.last_ns
-            if self.lines is not None:
-                self.lines.discard(branch)
             parent.n_open -= 1
             self.leaves -= branch.leaf if parent.n_open else branch.leaf - parent.leaf
             branch = parent
@@ -166,12 +172,12 @@ class Timeline:
         """Stop counting an open node and everything open below it."""
         if node.n_open == 0:
             self.leaves -= node.leaf
-        stack = [node]
+        stack, branches = [node], []
         while stack:
             closing = stack.pop()
             closing.end_ns = self.last_ns
             if not closing.n_calls:
-                self._cut(closing)
+                branches.append(closing)
             if closing.n_open:
                 closing.n_open = 0
                 for child in closing.children or ():
@@ -179,23 +185,14 @@ class Timeline:
                         if child.n_open == 0:
                             self.leaves -= child.leaf
                         stack.append(child)
-        if self.lines:
-            self._close_lines(self.lines)
+        for branch in reversed(branches):  # the inner ones first
+            branch.done_ns = None
+            _trim(branch)
 
-    def _cut(self, branch: Node) -> None:
-        """Cut a branch that nobody waited for: its part in the task is over with the last of its calls."""
-        branch.done_ns = None
-        if not branch.n_open:
-            branch.end_ns = max([child.end_ns or 0 for child in branch.children or ()], default=branch.start_ns)
 
-    def _close_lines(self, lines: set[Node]) -> None:
-        """Stop counting the branches without calls that stand below something that has ended."""
-        for branch in list(lines):
-            above = branch.parent
-            while above is not None and above.end_ns is None:
-                above = above.parent
-            if above is not None:
-                lines.discard(branch)
-                branch.end_ns = self.last_ns
-                self.leaves -= 0 if branch.n_open else branch.leaf
-                branch.n_open = 0
+def _trim(branch: Node) -> None:
+    """Cut a branch that nobody waited for to its calls: before and after them it was background."""
+    children = branch.children or ()
+    branch.start_ns = min([child.start_ns for child in children], default=branch.start_ns)
+    if branch.end_ns is not None:
+        branch.end_ns = max([child.end_ns or 0 for child in children], default=branch.start_ns)

@@ -393,7 +393,7 @@ def test_lines_last_as_long_as_what_they_began() -> None:
         meant = waited_out(tree)
         n_longer += [work.end for work in all_works(tree)] != [work.end for work in all_works(meant)]
         timeline, live, detached = replayed(tree, chance)
-        expected, _ = swept(meant)
+        expected, _ = swept(since_first_call(meant))
         assert live == {label: ns for label, ns in expected.items() if ns}, seed
         assert detached == outside(meant), seed
         if has_cut_lines(meant, meant.end):
@@ -407,21 +407,33 @@ def test_lines_last_as_long_as_what_they_began() -> None:
 
 
 def test_lines_that_nobody_waits_for_are_not_on_the_path() -> None:
-    """A poller still sleeping at the task's end counts with its calls alone; a line without calls is not there."""
+    """A poller cut by the task's end, or cancelled, counts with its calls alone; a line without calls is not there."""
     timeline = Timeline(StateSeconds().by_leaves, 0)
-    poller, idle = (BranchNode(timeline.root.key, timeline.root) for _ in range(2))
-    timeline.start_branch(poller, 0)
-    timeline.start_branch(idle, 0)
-    for name, parent, start_ns, end_ns in (("poll", poller, 10, 20), ("work", timeline.root, 20, 90)):
+    poller, other, idle = (BranchNode(timeline.root.key, timeline.root) for _ in range(3))
+    for line in (poller, other, idle):
+        timeline.start_branch(line, 0)
+    for name, parent, start_ns, end_ns in (
+        ("poll", poller, 10, 20),
+        ("poll", other, 10, 20),
+        ("work", poller.parent, 20, 90),
+    ):
         call = Node(("tool", name), parent)
         timeline.start(call, start_ns)
         timeline.end(call, end_ns)
+    timeline.end_branch(other, 95, was_cancelled=True)
     timeline.end(timeline.root, 100)
     assert timeline.root.children is not None
-    assert len(timeline.root.children) == 2
+    assert len(timeline.root.children) == 3
     assert timeline.leaves == 0
     clip(timeline.root)
     assert path_seconds(timeline.root) == {("own", ""): 20, ("tool", "poll"): 10, ("tool", "work"): 70}
+
+
+def since_first_call(work: Work) -> Work:
+    """Return the tree as the live state sees it: a line shows from its first call on."""
+    children = [since_first_call(child) for child in work.children]
+    start = min([child.start for child in children], default=work.start) if work.is_branch else work.start
+    return Work(work.component, start, work.end, children, work.name, work.detached, work.is_branch)
 
 
 def has_cut_lines(work: Work, until: float) -> bool:

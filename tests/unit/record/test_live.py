@@ -386,6 +386,8 @@ async def test_what_one_of_several_lines_starts_stands_below_it(
         with ag.llm_call(model="m"):
             await all_began.wait()
             clock.advance(1)
+        for _ in range(3):
+            await asyncio.sleep(0)  # by now the sibling is over
         await fan_out(step)
         with ag.llm_call(model="m"):
             clock.advance(1)
@@ -534,8 +536,42 @@ async def test_asyncio_tasks_without_calls_leave_nothing(records: Recording) -> 
         records.recorder.ledger.catch_up()
         assert running.live is not None
         timeline = running.live.timeline
-        assert (timeline.n_nodes, timeline.lines, timeline.root.children) == (1, set(), None)
+        assert (timeline.n_nodes, timeline.root.n_open, timeline.root.children) == (1, 0, None)
     assert taken(records, "agent_task_doubts_total") == {}
+    check_identities(records.recorder.ledger.snapshot())
+
+
+async def test_background_that_nobody_waits_for_is_its_calls_alone(records: Recording, clock: FakeClock) -> None:
+    """A consumer that waits for work all along, and is cancelled at the end, takes no time from who works meanwhile."""
+    queue: asyncio.Queue[float] = asyncio.Queue()
+
+    async def consume() -> None:
+        while True:
+            length_s = await queue.get()
+            with ag.tool_call("store"):
+                clock.advance(length_s)
+            queue.task_done()
+
+    async def listen() -> None:
+        await asyncio.Event().wait()
+
+    async with ag.task(agent="a"):
+        background = [asyncio.create_task(consume()), asyncio.create_task(listen())]
+        await asyncio.sleep(0)
+        with ag.tool_call("think"):
+            clock.advance(5)
+        await queue.put(2)
+        await queue.join()
+        with ag.tool_call("think"):
+            clock.advance(3)
+        for each in background:
+            each.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+    assert seconds(records, "agent_task_path_seconds_total") == {
+        "tool/think/met": 8,
+        "tool/store/met": 2,
+    }
+    assert seconds(records, "agent_task_solo_seconds_total") == {"tool/think": 8, "tool/store": 2}
     check_identities(records.recorder.ledger.snapshot())
 
 
