@@ -76,9 +76,10 @@ def forget(root: Node) -> None:
     stack = [root]
     while stack:
         node = stack.pop()
-        if node.children is not None:
-            stack += node.children
-            node.children = None
+        for child in node.children or ():
+            if child.children is not None:
+                stack.append(child)
+        node.children = None
 
 
 def clip(root: Node) -> None:

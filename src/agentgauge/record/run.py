@@ -25,7 +25,6 @@ from agentgauge.record.timeline import MAX_NODES
 from agentgauge.record.waste import Waste
 
 if TYPE_CHECKING:
-    from agentgauge.model.accounts import PathKey, PathPart
     from agentgauge.model.span import TaskStatus
     from agentgauge.record.context import Enclosing
     from agentgauge.record.node import Node
@@ -149,14 +148,19 @@ class TaskOperation(EndsOnce):
         """Walk the finished tree and record the task; outside the lock, its tree is frozen."""
         assert self.live is not None, "BUG: only root tasks settle"
         timeline = self.live.timeline
-        parts: dict[PathKey, PathPart] = {}
-        with self.recorder.guard("walk"):  # without its path the task still counts
+        try:
             parts = walk(timeline.root, in_turn=timeline.in_turn)
+        except Exception as error:  # noqa: BLE001 -- without its path the task still counts
+            parts = {}
+            self.recorder.guard.failed("walk", error)
+        doubts = self.live.doubts.copy()
+        if timeline.n_nodes >= MAX_NODES:
+            doubts.add("capped")
         accounts = TaskAccounts(
             parts=parts,
             fates=self.waste.fates(success=status == "success"),
             repeated=self.waste.repeated,
-            doubts=self.live.doubts.copy() | ({"capped"} if timeline.n_nodes >= MAX_NODES else set()),
+            doubts=doubts,
             slo=self.live.slo,
         )
         forget(timeline.root)  # a context that outlives the task holds a node of it, and need not hold the tree
