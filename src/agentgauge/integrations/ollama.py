@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -66,9 +67,10 @@ def _install_everywhere() -> Uninstall:
 
     def patch(httpx: Any) -> None:
         for owner, wrap in ((httpx.Client, _traced), (httpx.AsyncClient, _traced_async)):
-            original = owner.send
-            owner.send = wrap(original)
-            undo.append(functools.partial(setattr, owner, "send", original))
+            original, is_on = owner.send, threading.Event()
+            is_on.set()
+            owner.send = traced = wrap(original, is_on)
+            undo.append(functools.partial(_take_off, owner, traced, original, is_on))
 
     forget = when_imported("httpx", patch)
 
@@ -80,12 +82,20 @@ def _install_everywhere() -> Uninstall:
     return uninstall
 
 
-def _traced(original: Send) -> Send:
+def _take_off(owner: Any, traced: Send, original: Send, is_on: threading.Event) -> None:
+    """Put the original back, or stay below what another has put above since, and measure nothing."""
+    if owner.send is traced:
+        owner.send = original
+    else:
+        is_on.clear()
+
+
+def _traced(original: Send, is_on: threading.Event | None = None) -> Send:
     """Wrap ``Client.send``."""
 
     @functools.wraps(original)
     def send(client: Any, request: Any, **options: Any) -> Any:
-        call = begin(client, request)
+        call = begin(client, request) if is_on is None or is_on.is_set() else None
         if call is None:
             return original(client, request, **options)
         try:
@@ -99,12 +109,12 @@ def _traced(original: Send) -> Send:
     return send
 
 
-def _traced_async(original: Send) -> Send:
+def _traced_async(original: Send, is_on: threading.Event | None = None) -> Send:
     """Wrap ``AsyncClient.send`` likewise."""
 
     @functools.wraps(original)
     async def send(client: Any, request: Any, **options: Any) -> Any:
-        call = begin(client, request)
+        call = begin(client, request) if is_on is None or is_on.is_set() else None
         if call is None:
             return await original(client, request, **options)
         try:

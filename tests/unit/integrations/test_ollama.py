@@ -436,6 +436,28 @@ def test_hooks_of_others_on_the_same_client_stay(server: RawServer) -> None:
         assert Records(records).calls("success") == 1
 
 
+def test_hooks_of_others_on_all_clients_stay(server: RawServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another patched above ours stays when ours is taken off, and ours counts no more."""
+    seen: list[str] = []
+    monkeypatch.setattr(httpx.Client, "send", httpx.Client.send)  # put back at the end, whatever stands above it
+    with recording() as records:
+        agentgauge.instrument()
+        ours = httpx.Client.send
+        with monkeypatch.context() as patch:
+
+            def above(client: httpx.Client, request: httpx.Request, **options: Any) -> httpx.Response:
+                seen.append(request.url.path)
+                return ours(client, request, **options)
+
+            patch.setattr(httpx.Client, "send", above)
+            with task(agent="a"):
+                chat(server)
+                agentgauge.uninstrument()
+                chat(server)
+        assert seen == ["/api/chat", "/api/chat"]
+        assert Records(records).calls("success") == 1
+
+
 def test_a_client_of_a_subclass(server: RawServer) -> None:
     """A subclass of the client, defined in the user's own module, is instrumented like the client."""
 
