@@ -439,6 +439,7 @@ def test_hooks_of_others_on_the_same_client_stay(server: RawServer) -> None:
 def test_hooks_of_others_on_all_clients_stay(server: RawServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """What another patched above ours stays when ours is taken off, and ours counts no more."""
     seen: list[str] = []
+    server.reply = Reply()
     monkeypatch.setattr(httpx.Client, "send", httpx.Client.send)  # put back at the end, whatever stands above it
     with recording() as records:
         agentgauge.instrument()
